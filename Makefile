@@ -1,0 +1,49 @@
+# The tasks of this book; `make` alone lists them. Works with GNU make 3.81, the one of macOS.
+# Paths are relative throughout, so that the project may lie below a folder with spaces in its name.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help venv book test lab execute requirements clean distclean
+
+help:
+	@echo "使い方 / usage: make TARGET"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1:\2/p' Makefile | awk -F: '{ printf "  %-14s%s\n", $$1, $$2 }'
+
+# Always asked, returns at once when nothing has changed.
+venv:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "$(PYTHON) が見つかりません。Python 3.11 以上を入れるか make PYTHON=... で指定してください / cannot find $(PYTHON): install Python >= 3.11 or name it with make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" tools/bootstrap.py
+
+# -W: a warning fails the build; --keep-going: at its end, so that all of them are seen; -n: links without
+# a target are warnings too; -q and /dev/null: nothing is shown but warnings.
+# Sphinx warns only about the pages that it reads again. So what it has cached counts only when a build
+# that passed came after it; otherwise (failed, interrupted) all pages are read afresh.
+book: venv ## 本を組み立てる (_build/html。ノートブックは実行しない)
+	@test _build/.passed -nt _build/.doctrees/environment.pickle || rm -rf _build/.doctrees
+	@$(BIN)/jupyter-book build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
+	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
+	@touch _build/.passed
+	@echo "できました / open this in a browser: _build/html/index.html"
+
+test: book ## 本を組み立ててからテストする
+	@$(BIN)/python -m pytest
+
+lab: venv ## JupyterLab で章を開く (.md をダブルクリックするとノートブックになる)
+	@$(BIN)/jupyter-lab chapters
+
+execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で一つだけ)
+	@$(BIN)/python tools/execute.py $(CHAPTER)
+
+# Needs uv, which the book itself does not: pip install uv
+requirements: ## requirements.txt のバージョンを選び直す
+	@"$(PYTHON)" -m uv pip compile --universal --python-version 3.11 --fork-strategy fewest \
+	  requirements.in -o requirements.txt --no-header --no-annotate -q
+
+clean: ## 作られたファイルを消す (.venv は残す)
+	@rm -rf _build .pytest_cache .ruff_cache build dist *.egg-info chapters/*.tmp
+	@find . -name .venv -prune -o -name .git -prune -o \
+	  \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+distclean: clean ## .venv も消す
+	@rm -rf .venv

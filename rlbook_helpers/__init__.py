@@ -1,0 +1,45 @@
+"""『DeZero で作る DQN』の各章が読みこむ部品。
+
+データは一方向に流れます: 環境 → エージェント → リプレイバッファ → ネットワーク → エージェント。
+下の行ほど上の階で、自分より下の階のものだけを読みこみます。
+"""
+
+from rlbook_helpers.networks import Linear, QNet1, QNet2, one_hot
+from rlbook_helpers.replay_buffer import ReplayBuffer
+from rlbook_helpers.agents import DQNAgent, QLearningAgent
+from rlbook_helpers.training import (
+    TrainingRecord,
+    evaluate,
+    record_frames,
+    train,
+    train_episode,
+)
+from rlbook_helpers.display import (
+    define_area,
+    plot_action_values,
+    plot_frames,
+    setup_display,
+    show_source,
+    video,
+)
+
+__all__ = [
+    "DQNAgent",
+    "Linear",
+    "QLearningAgent",
+    "QNet1",
+    "QNet2",
+    "ReplayBuffer",
+    "TrainingRecord",
+    "define_area",
+    "evaluate",
+    "one_hot",
+    "plot_action_values",
+    "plot_frames",
+    "record_frames",
+    "setup_display",
+    "show_source",
+    "train",
+    "train_episode",
+    "video",
+]

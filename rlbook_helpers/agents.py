@@ -1,0 +1,248 @@
+"""行動を選び、遷移から学ぶエージェント。エピソードのことは知りません。"""
+
+import copy
+
+import numpy as np
+
+from rlbook_helpers import checks
+from rlbook_helpers.dezero_compat import F, no_grad, optimizers
+from rlbook_helpers.functions import selected_mse
+from rlbook_helpers.networks import QNet1, QNet2
+from rlbook_helpers.optimizers import Adam
+from rlbook_helpers.replay_buffer import ReplayBuffer
+
+
+class QLearningAgent:
+    """Q 学習のエージェント。表の代わりに、ネットワーク QNet1 で行動価値を表します。
+
+    引数:
+        gamma: 割引率 γ。0 以上 1 以下。
+        lr: 学習率 α。正の数。
+        epsilon: ランダムに行動する確率 ε。0 以上 1 以下。
+        action_size: 行動の数 A。
+        seed: 重みの初期値と行動を決めるシード、または乱数生成器。
+    属性:
+        qnet: Q ネットワーク。one-hot の状態 (1, 12) から行動価値 (1, A) を求めます。
+        optimizer: 最適化手法 (SGD)。
+    例外:
+        TypeError, ValueError: 引数の型が違う、または範囲の外にある。
+    出典:
+        Watkins & Dayan (1992)。
+    """
+
+    epsilon = checks.Probability()
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 0.9,
+        lr: float = 0.01,
+        epsilon: float = 0.1,
+        action_size: int = 4,
+        seed: int | np.random.Generator | None = None,
+    ):
+        self.gamma = checks.number("gamma", gamma, 0, 1)
+        self.lr = checks.positive("lr", lr)
+        self.epsilon = epsilon
+        self.action_size = checks.integer("action_size", action_size, 1)
+        self.rng = checks.generator(seed)
+
+        self.qnet = QNet1(action_size=action_size, seed=self.rng)
+        self.optimizer = optimizers.SGD(self.lr)
+        self.optimizer.setup(self.qnet)
+
+    def get_action(self, state_vec: np.ndarray) -> int:
+        """ε-greedy 方策で行動を選びます。
+
+        引数:
+            state_vec: one-hot の状態 (1, 12)。
+        戻り値:
+            行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
+        """
+        if self.rng.random() < self.epsilon:
+            return int(self.rng.integers(self.action_size))
+        return self.greedy_action(state_vec)
+
+    def greedy_action(self, state_vec: np.ndarray) -> int:
+        """価値が最も大きいと見積もる行動の番号を返します。
+
+        例外:
+            TypeError, ValueError: state_vec が有限な数の配列 (1, 12) でない。
+        """
+        state_vec = self._as_state("state_vec", state_vec)
+        with no_grad():
+            qs = self.qnet(state_vec)  # (1, A)
+        return int(qs.data.argmax())
+
+    def update(
+        self,
+        state: np.ndarray,
+        action: int,
+        reward: float,
+        next_state: np.ndarray,
+        done: bool,
+    ) -> float:
+        """一つの遷移から Q 学習の更新を一回行い、損失を返します。
+
+        引数:
+            state: 行動の前の状態 (1, 12)。
+            action: 行動の番号。
+            reward: 報酬。
+            next_state: 行動の後の状態 (1, 12)。
+            done: 終端状態に達したなら True。
+        戻り値:
+            TD 誤差の二乗 (更新の前の値)。
+        例外:
+            TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
+        """
+        state = self._as_state("state", state)
+        action = checks.integer("action", action, 0, self.action_size)
+        reward = checks.number("reward", reward)
+        next_state = self._as_state("next_state", next_state)
+        done = checks.flag("done", done)
+
+        # TD ターゲット。数として求めるので、勾配は流れません
+        with no_grad():
+            next_qs = self.qnet(next_state)  # (1, A)
+        next_q_max = next_qs.data.max(axis=1)  # (1,)
+        target = reward + (1 - done) * self.gamma * next_q_max  # (1,)
+
+        qs = self.qnet(state)  # (1, A)
+        q = qs[:, action]  # (1,)
+        loss = F.mean_squared_error(q, target)
+        self.qnet.cleargrads()
+        loss.backward()
+        self.optimizer.update()
+        return float(loss.data)
+
+    def _as_state(self, name: str, value: np.ndarray) -> np.ndarray:
+        shape = (1, self.qnet.l1.in_size)
+        return checks.array(name, value, shape).astype(np.float32, copy=False)
+
+
+class DQNAgent:
+    """DQN のエージェント。Q 学習に、経験再生とターゲットネットワークを加えたものです。
+
+    引数:
+        gamma: 割引率 γ。0 以上 1 以下。
+        lr: 学習率 (Adam の α)。正の数。
+        epsilon: ランダムに行動する確率 ε。0 以上 1 以下。
+        buffer_size: リプレイバッファに覚える遷移の数 N。
+        batch_size: ミニバッチの遷移の数 B。
+        action_size: 行動の数 A。
+        state_size: 状態の次元 D。
+        seed: 重みの初期値、行動、ミニバッチを決めるシード、または乱数生成器。
+    属性:
+        qnet: オンラインネットワーク。行動を選び、学習します。
+        qnet_target: ターゲットネットワーク。TD ターゲットだけに使います。
+        optimizer: 最適化手法 (Adam)。
+        replay_buffer: リプレイバッファ。
+    例外:
+        TypeError, ValueError: 引数の型が違う、または範囲の外にある。
+    出典:
+        Mnih ほか (2015) の Algorithm 1。
+    """
+
+    epsilon = checks.Probability()
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 0.98,
+        lr: float = 0.0005,
+        epsilon: float = 0.1,
+        buffer_size: int = 10_000,
+        batch_size: int = 32,
+        action_size: int = 2,
+        state_size: int = 4,
+        seed: int | np.random.Generator | None = None,
+    ):
+        self.gamma = checks.number("gamma", gamma, 0, 1)
+        self.lr = checks.positive("lr", lr)
+        self.epsilon = epsilon
+        self.buffer_size = checks.integer("buffer_size", buffer_size, 1)
+        self.batch_size = checks.integer("batch_size", batch_size, 1)
+        self.action_size = checks.integer("action_size", action_size, 1)
+        self.state_size = checks.integer("state_size", state_size, 1)
+        self.rng = checks.generator(seed)
+
+        self.replay_buffer = ReplayBuffer(buffer_size, batch_size, seed=self.rng)
+        self.qnet = QNet2(action_size, state_size, seed=self.rng)
+        self.sync_qnet()
+        self.optimizer = Adam(self.lr)
+        self.optimizer.setup(self.qnet)
+
+    def sync_qnet(self) -> None:
+        """オンラインネットワークの重みを、ターゲットネットワークに写します。"""
+        self.qnet_target = copy.deepcopy(self.qnet)
+
+    def get_action(self, state: np.ndarray) -> int:
+        """ε-greedy 方策で行動を選びます。
+
+        引数:
+            state: 状態 (D,)。
+        戻り値:
+            行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
+        """
+        if self.rng.random() < self.epsilon:
+            return int(self.rng.integers(self.action_size))
+        return self.greedy_action(state)
+
+    def greedy_action(self, state: np.ndarray) -> int:
+        """価値が最も大きいと見積もる行動の番号を返します。
+
+        例外:
+            TypeError, ValueError: state が有限な数の配列 (D,) でない。
+        """
+        state = self._as_state("state", state)
+        with no_grad():
+            qs = self.qnet(state[np.newaxis, :])  # (1, A)
+        return int(qs.data.argmax())
+
+    def update(
+        self,
+        state: np.ndarray,
+        action: int,
+        reward: float,
+        next_state: np.ndarray,
+        done: bool,
+    ) -> float | None:
+        """遷移を一つ覚え、ミニバッチで重みを一回更新します。
+
+        引数:
+            state: 行動の前の状態 (D,)。
+            action: 行動の番号。
+            reward: 報酬。
+            next_state: 行動の後の状態 (D,)。
+            done: 終端状態に達した (terminated) なら True。打ち切り (truncated) は False。
+        戻り値:
+            ミニバッチの損失 (更新の前の値)。遷移がまだ batch_size 個に満たなければ None。
+        例外:
+            TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
+        """
+        state = self._as_state("state", state)
+        action = checks.integer("action", action, 0, self.action_size)
+        next_state = self._as_state("next_state", next_state)
+        self.replay_buffer.add(state, action, reward, next_state, done)
+        if len(self.replay_buffer) < self.batch_size:
+            return None
+        state, action, reward, next_state, done = self.replay_buffer.get_batch()
+
+        # TD ターゲット。数として求めるので、勾配は流れません
+        with no_grad():
+            next_qs = self.qnet_target(next_state)  # (B, A)
+        next_q_max = next_qs.data.max(axis=1)  # (B,)
+        not_done = (1 - done).astype(np.float32)  # (B,) 終端の先に価値はありません
+        target = reward + not_done * self.gamma * next_q_max  # (B,)
+
+        qs = self.qnet(state)  # (B, A)
+        loss = selected_mse(qs, action, target)
+        self.qnet.cleargrads()
+        loss.backward()
+        self.optimizer.update()
+        return float(loss.data)
+
+    def _as_state(self, name: str, value: np.ndarray) -> np.ndarray:
+        return checks.array(name, value, (self.state_size,)).astype(
+            np.float32, copy=False
+        )

@@ -1,0 +1,122 @@
+"""引数の検査。悪い値は、引数の名前・渡された値・期待する形を添えて断ります。"""
+
+import operator
+
+import numpy as np
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def integer(name: str, value, low: int, high: int | None = None) -> int:
+    """``low`` 以上 (``high`` があれば ``high`` 未満) の整数であることを確かめて返します。
+
+    例外:
+        TypeError: 整数でない (bool も断ります)。
+        ValueError: 範囲の外にある。
+    """
+    expected = f"{low} 以上の整数" if high is None else f"{low} 以上 {high} 未満の整数"
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} は {expected}にしてください: {value!r}") from None
+    if number < low or (high is not None and number >= high):
+        raise ValueError(f"{name} は {expected}にしてください: {value!r}")
+    return number
+
+
+def number(
+    name: str, value, low: float = -_FLOAT32_MAX, high: float = _FLOAT32_MAX
+) -> float:
+    """``low`` 以上 ``high`` 以下の有限な数であることを確かめ、float にして返します。
+
+    例外:
+        TypeError: 数でない。
+        ValueError: NaN、無限大、または範囲の外にある。
+    """
+    expected = (
+        "float32 で表せる有限な数"
+        if high == _FLOAT32_MAX and low == -high
+        else f"{low:g} 以上の有限な数"
+        if high == _FLOAT32_MAX
+        else f"{low:g} 以上 {high:g} 以下の数"
+    )
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} は {expected}にしてください: {value!r}")
+    if not low <= value <= high:  # NaN との比較は偽なので、ここで断れます
+        raise ValueError(f"{name} は {expected}にしてください: {value!r}")
+    return float(value)
+
+
+def positive(name: str, value) -> float:
+    """正の有限な数であることを確かめ、float にして返します。
+
+    例外:
+        TypeError: 数でない。
+        ValueError: 0 以下、NaN、または無限大。
+    """
+    if number(name, value) <= 0:
+        raise ValueError(f"{name} は正の数にしてください: {value!r}")
+    return float(value)
+
+
+def flag(name: str, value) -> int:
+    """真偽値 (bool、または 0 と 1) であることを確かめ、0 か 1 を返します。
+
+    例外:
+        TypeError: bool でも整数でもない。
+        ValueError: 0 でも 1 でもない整数。
+    """
+    if not isinstance(value, (bool, np.bool_, int, np.integer)):
+        raise TypeError(f"{name} は True か False にしてください: {value!r}")
+    if value not in (0, 1):
+        raise ValueError(f"{name} は True か False にしてください: {value!r}")
+    return int(value)
+
+
+def array(name: str, value, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """有限な数の配列であることを確かめて返します。``shape`` があれば形も確かめます。
+
+    例外:
+        TypeError: 数の配列でない。
+        ValueError: 形が違う、または NaN か無限大を含む。
+    """
+    try:
+        result = np.asarray(value)
+    except ValueError:  # 長さのそろわないリスト
+        result = np.asarray(None)
+    if result.dtype.kind not in "buif":
+        raise TypeError(f"{name} は数の配列にしてください: {value!r}")
+    if shape is not None and result.shape != shape:
+        raise ValueError(
+            f"{name} の形は {shape} にしてください: 形 {result.shape} の {value!r}"
+        )
+    if result.dtype.kind == "f" and not np.isfinite(result).all():
+        raise ValueError(f"{name} に NaN か無限大が含まれています: {value!r}")
+    return result
+
+
+def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
+    """シードから乱数生成器を作ります。Generator は、そのまま返します。
+
+    例外:
+        TypeError: 整数でも Generator でも None でもない。
+        ValueError: 負の整数。
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(None if seed is None else integer("seed", seed, 0))
+
+
+class Probability:
+    """代入のたびに、0 以上 1 以下の数であることを確かめる属性。"""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, obj, owner: type | None = None):
+        return self if obj is None else obj.__dict__[self.name]
+
+    def __set__(self, obj, value: float) -> None:
+        obj.__dict__[self.name] = number(self.name, value, 0, 1)

@@ -1,0 +1,241 @@
+"""章の中での見せ方: ソースコード、図、動画。"""
+
+import inspect
+import os
+import sys
+import tempfile
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+import matplotlib.pyplot as plt
+import numpy as np
+from cycler import cycler
+from IPython.display import Markdown, Video
+from matplotlib.figure import Figure
+
+# 本のすべての図に共通の色
+INK, BLUE, ORANGE, GREEN, RED, GREY = (
+    "#1f2933",
+    "#1f6fb2",
+    "#b45309",
+    "#2f7d4f",
+    "#b3261e",
+    "#9aa5b1",
+)
+
+
+def setup_display() -> None:
+    """図の書式をそろえ、日本語のフォントを使えるようにします。章の最初に呼びます。
+
+    画面のない Linux では、CartPole の描画が警告を出さないように SDL の設定もします。
+    """
+    import matplotlib_fontja  # import しただけで既定のフォントが変わるので、ここで読みます
+
+    matplotlib_fontja.japanize()
+    plt.rcParams.update(
+        {
+            "figure.figsize": (6.4, 3.6),  # 電話の幅に縮めても、文字が読める大きさ
+            "figure.dpi": 144,
+            "figure.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, INK, GREY]),
+            "axes.edgecolor": INK,
+            "axes.labelcolor": INK,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.color": "#e4e7eb",
+            "legend.frameon": False,
+            "text.color": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "font.size": 11,
+        }
+    )
+    headless = not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if sys.platform == "linux" and headless:
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+
+
+def show_source(obj) -> Markdown:
+    """クラスや関数のソースコードを、いま動いているパッケージから取り出して見せます。
+
+    引数:
+        obj: クラス、関数、またはメソッド。
+    戻り値:
+        色づけされたコード。HTML でも Jupyter でも、それぞれの配色になります。
+    例外:
+        TypeError: ソースコードのないもの。
+    """
+    try:
+        source = textwrap.dedent(inspect.getsource(obj))
+    except TypeError:
+        raise TypeError(f"obj はクラスか関数にしてください: {obj!r}") from None
+    path = Path(*obj.__module__.split(".")).with_suffix(".py").as_posix()
+    return Markdown(f"`{path}`\n\n```python\n{source}```\n")
+
+
+def define_area(state: Sequence[float]) -> Figure:
+    """倒立振子の画面を並べる図を用意します。見出しに、最初の状態を書きます。
+
+    引数:
+        state: 状態 (4,): カートの位置、カートの速度、棒の角度 [rad]、棒の角速度 [rad/s]。
+    戻り値:
+        中身のない図。
+    """
+    x, x_dot, theta, theta_dot = state
+    fig = plt.figure(figsize=(9, 6.6))
+    fig.suptitle(
+        "倒立振子 (CartPole-v1) の最初の状態\n"
+        f"カートの位置 {x:.3f}, カートの速度 {x_dot:.3f}, 棒の角度 {theta:.3f}, 棒の角速度 {theta_dot:.3f}"
+    )
+    return fig
+
+
+def plot_frames(
+    fig: Figure, frames: Sequence[np.ndarray], ended: Sequence[bool], columns: int = 10
+) -> None:
+    """画面を格子に並べます。エピソードが終わったステップの画面は、赤い枠で囲みます。
+
+    引数:
+        fig: 描く図。
+        frames: 画面 T 枚。それぞれ (高さ, 幅, 3)、uint8。
+        ended: そのステップでエピソードが終わったか。長さ T。
+        columns: 一行に並べる枚数。
+    例外:
+        ValueError: frames と ended の長さが違う。
+    """
+    if len(frames) != len(ended):
+        raise ValueError(
+            f"ended の長さは frames ({len(frames)}) と同じにしてください: {len(ended)}"
+        )
+    rows = -(-len(frames) // columns)
+    for t, (frame, end, ax) in enumerate(
+        zip(frames, ended, fig.subplots(rows, columns).flat)
+    ):
+        ax.imshow(frame[::2, ::2])  # 縮めて並べるので、画素は半分で足ります
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(f"{t + 1}", fontsize=7, pad=2, color=RED if end else INK)
+        for spine in ax.spines.values():
+            spine.set(
+                visible=True, color=RED if end else GREY, linewidth=2.0 if end else 0.5
+            )
+
+
+def plot_action_values(env, Q: Mapping[tuple[tuple[int, int], int], float]) -> Figure:
+    """グリッドワールドの行動価値を、マスごとの四つの三角形に描きます。太字が貪欲な行動です。
+
+    引数:
+        env: dezerogym の GridWorld。
+        Q: (状態, 行動) から行動価値への辞書。行動は 0 上、1 下、2 左、3 右。
+    戻り値:
+        描いた図。
+    """
+    centre = (0.5, 0.5)
+    corners = [(0, 0), (1, 0), (1, 1), (0, 1)]  # 左上から時計回り。y は下向き
+    sides = [(0, 1), (3, 2), (0, 3), (1, 2)]  # 上、下、左、右の辺の両端
+    label_at = [(0.5, 0.2), (0.5, 0.84), (0.22, 0.5), (0.78, 0.5)]
+    scale = max(abs(q) for q in Q.values()) or 1.0
+    cmap = plt.get_cmap("RdYlGn")
+
+    fig, ax = plt.subplots(figsize=(6.4, 4.8))
+    for y, x in env.states():
+        if (y, x) == env.wall_state:
+            ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=GREY))
+            ax.text(x + 0.5, y + 0.5, "壁", ha="center", va="center", fontsize=14)
+            continue
+        if (y, x) == env.goal_state:
+            ax.text(
+                x + 0.5, y + 0.5, "ゴール +1", ha="center", va="center", fontsize=14
+            )
+            continue
+        greedy = max(env.action_space, key=lambda action: Q[(y, x), action])
+        for action in env.action_space:
+            q = Q[(y, x), action]
+            points = [
+                (x + dx, y + dy)
+                for dx, dy in (*(corners[i] for i in sides[action]), centre)
+            ]
+            ax.add_patch(
+                plt.Polygon(
+                    points, facecolor=cmap(0.5 + q / scale * 0.4), edgecolor="white"
+                )
+            )
+            dx, dy = label_at[action]
+            label = f"{'↑↓←→'[action]}{q:.2f}" if action == greedy else f"{q:.2f}"
+            ax.text(
+                x + dx,
+                y + dy,
+                label,
+                ha="center",
+                va="center",
+                fontsize=10 if action == greedy else 9,
+                bbox={
+                    "boxstyle": "round,pad=0.2",
+                    "facecolor": "white",
+                    "edgecolor": INK,
+                    "linewidth": 1.2,
+                }
+                if action == greedy
+                else None,
+            )
+        name = (
+            "スタート"
+            if (y, x) == env.start_state
+            else "爆弾 −1"
+            if env.reward_map[y, x] == -1
+            else ""
+        )
+        ax.text(x + 0.03, y + 0.03, name, ha="left", va="top", fontsize=8.5)
+    ax.set(
+        xlim=(0, env.width), ylim=(env.height, 0), aspect="equal", xticks=[], yticks=[]
+    )
+    ax.grid(False)
+    for k in range(env.width + 1):
+        ax.axvline(k, color=INK, linewidth=1)
+    for k in range(env.height + 1):
+        ax.axhline(k, color=INK, linewidth=1)
+    return fig
+
+
+def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
+    """画面の列を MP4 の動画にします。再生、停止、早送りは、ブラウザの操作部で行えます。
+
+    引数:
+        frames: 画面 T 枚。それぞれ (高さ, 幅, 3)、uint8。高さと幅は偶数。
+        fps: 一秒あたりの枚数。CartPole の一ステップは 0.02 秒なので、50 で実時間です。
+        alt: 動画の内容を伝える一文。目で見られない読者が読みます。
+    戻り値:
+        ノートブックに埋めこまれる動画。
+    例外:
+        ValueError: frames が空。
+    """
+    if not len(frames):
+        raise ValueError("frames が空です: 画面を 1 枚以上渡してください")
+    height, width, _ = frames[0].shape
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "video.mp4"
+        writer = imageio_ffmpeg.write_frames(
+            str(path),
+            (width, height),
+            fps=fps,
+            macro_block_size=2,
+            quality=None,
+            output_params=["-crf", "30"],
+        )
+        writer.send(None)
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+        writer.close()
+        data = path.read_bytes()
+    return Video(
+        data,
+        embed=True,
+        mimetype="video/mp4",
+        width=width,
+        html_attributes=f'controls playsinline preload="auto" aria-label="{alt}"',
+    )

@@ -1,0 +1,125 @@
+"""行動価値関数を表すニューラルネットワークと、その入力の作り方。"""
+
+import numpy as np
+
+from rlbook_helpers import checks
+from rlbook_helpers.dezero_compat import F, L, Model, Variable
+from rlbook_helpers.functions import linear, linear_relu
+
+GRID_SHAPE = (3, 4)  # グリッドワールドの (高さ, 幅)
+
+
+def one_hot(state: tuple[int, int]) -> np.ndarray:
+    """グリッドワールドのマス (行, 列) を one-hot ベクトルにします。
+
+    引数:
+        state: マスの位置 (y, x)。0 <= y < 3、0 <= x < 4。
+    戻り値:
+        形 (1, 12)、float32。``4 * y + x`` 番目だけが 1 で、ほかは 0。
+    例外:
+        TypeError, ValueError: state が盤の中のマスを表す整数の組でない。
+    """
+    height, width = GRID_SHAPE
+    try:
+        y, x = state
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"state はマスの位置 (y, x) にしてください: {state!r}"
+        ) from None
+    y = checks.integer("state の y", y, 0, height)
+    x = checks.integer("state の x", x, 0, width)
+    vec = np.zeros((1, height * width), dtype=np.float32)
+    vec[0, width * y + x] = 1.0
+    return vec
+
+
+class Linear(L.Linear):
+    """重みの初期値を、渡された乱数生成器から引く全結合層。
+
+    DeZero の ``L.Linear`` は、最初の順伝播のときに、NumPy の大域の乱数から重みを引きます。
+    それでは同じシードで同じ結果になりません。違いはそこだけで、順伝播は ``L.Linear`` のものです。
+
+    引数:
+        in_size: 入力の次元 I。
+        out_size: 出力の次元 O。
+        rng: 重みを引く乱数生成器。
+    属性:
+        W: 重み (I, O)、float32。平均 0、分散 1/I の正規分布 (LeCun ほか, 1998)。
+        b: バイアス (O,)、float32。初期値は 0。
+    """
+
+    def __init__(self, in_size: int, out_size: int, rng: np.random.Generator):
+        super().__init__(out_size)
+        self.in_size = in_size
+        W = rng.standard_normal((in_size, out_size)) / np.sqrt(in_size)
+        self.W.data = W.astype(np.float32)  # (I, O)
+
+
+class QNet1(Model):
+    """第 2 章の Q ネットワーク。one-hot の状態 → 隠れ層 100 → 行動価値 4。
+
+    引数:
+        hidden_size: 隠れ層のユニットの数。
+        action_size: 行動の数 A。
+        state_size: 状態の次元 D。
+        seed: 重みの初期値を決めるシード、または乱数生成器。
+    例外:
+        TypeError, ValueError: 大きさが 1 以上の整数でない。
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 100,
+        action_size: int = 4,
+        state_size: int = GRID_SHAPE[0] * GRID_SHAPE[1],
+        *,
+        seed: int | np.random.Generator | None = None,
+    ):
+        super().__init__()
+        rng = checks.generator(seed)
+        hidden_size = checks.integer("hidden_size", hidden_size, 1)
+        action_size = checks.integer("action_size", action_size, 1)
+        state_size = checks.integer("state_size", state_size, 1)
+        self.l1 = Linear(state_size, hidden_size, rng)
+        self.l2 = Linear(hidden_size, action_size, rng)
+
+    def forward(self, x: np.ndarray | Variable) -> Variable:
+        """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
+        h = F.relu(self.l1(x))  # (B, 100)
+        return self.l2(h)  # (B, A)
+
+
+class QNet2(Model):
+    """第 4 章の Q ネットワーク。状態 → 隠れ層 128 → 隠れ層 128 → 行動価値。
+
+    引数:
+        action_size: 行動の数 A。
+        state_size: 状態の次元 D。
+        hidden_size: 二つの隠れ層の、それぞれのユニットの数。
+        seed: 重みの初期値を決めるシード、または乱数生成器。
+    例外:
+        TypeError, ValueError: 大きさが 1 以上の整数でない。
+    """
+
+    def __init__(
+        self,
+        action_size: int,
+        state_size: int = 4,
+        hidden_size: int = 128,
+        *,
+        seed: int | np.random.Generator | None = None,
+    ):
+        super().__init__()
+        rng = checks.generator(seed)
+        action_size = checks.integer("action_size", action_size, 1)
+        state_size = checks.integer("state_size", state_size, 1)
+        hidden_size = checks.integer("hidden_size", hidden_size, 1)
+        self.l1 = Linear(state_size, hidden_size, rng)
+        self.l2 = Linear(hidden_size, hidden_size, rng)
+        self.l3 = Linear(hidden_size, action_size, rng)
+
+    def forward(self, x: np.ndarray | Variable) -> Variable:
+        """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
+        h = linear_relu(x, self.l1.W, self.l1.b)  # (B, 128)
+        h = linear_relu(h, self.l2.W, self.l2.b)  # (B, 128)
+        return linear(h, self.l3.W, self.l3.b)  # (B, A)

@@ -1,0 +1,129 @@
+"""経験再生のための、遷移の置き場。"""
+
+import numpy as np
+
+from rlbook_helpers import checks
+
+
+class ReplayBuffer:
+    """新しい遷移を ``buffer_size`` 個まで覚え、そこから無作為にミニバッチを取り出します。
+
+    置き場の配列は、最初の遷移を見たときに一度だけ確保します。満杯になると、
+    最も古い遷移に上書きします (リングバッファ)。状態の dtype は、最初の状態のまま変わりません。
+
+    引数:
+        buffer_size: 覚えておく遷移の数 N。
+        batch_size: ミニバッチの遷移の数 B。N 以下。
+        seed: 取り出しの乱数のシード、または乱数生成器。
+    例外:
+        TypeError, ValueError: 大きさが 1 以上の整数でない、または batch_size が buffer_size を超える。
+    出典:
+        Lin (1992)、Mnih ほか (2015)。
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        batch_size: int,
+        *,
+        seed: int | np.random.Generator | None = None,
+    ):
+        self.buffer_size = checks.integer("buffer_size", buffer_size, 1)
+        self.batch_size = checks.integer("batch_size", batch_size, 1)
+        if batch_size > buffer_size:
+            raise ValueError(
+                f"batch_size は buffer_size ({buffer_size}) 以下にしてください: {batch_size}"
+            )
+        self.rng = checks.generator(seed)
+        self.num_added = 0  # これまでに add した遷移の総数
+        self.state = None  # 配列は、最初の add で確保します
+
+    def __len__(self) -> int:
+        """いま覚えている遷移の数。``buffer_size`` で止まります。"""
+        return min(self.num_added, self.buffer_size)
+
+    def add(
+        self,
+        state: np.ndarray,
+        action: int,
+        reward: float,
+        next_state: np.ndarray,
+        done: bool,
+    ) -> None:
+        """遷移を一つ覚えます。悪い値のときは、何も書かずに例外を出します。
+
+        引数:
+            state: 行動の前の状態。形と dtype は、最初に渡したものとそろえます。
+            action: 行動の番号。0 以上の整数。
+            reward: 報酬。float32 にして覚えます。
+            next_state: 行動の後の状態。state と同じ形、同じ dtype。
+            done: 終端状態に達した (terminated) なら True。打ち切り (truncated) は False。
+        例外:
+            TypeError: 型や dtype が違う。
+            ValueError: 形が違う、NaN や無限大を含む、範囲の外にある。
+        """
+        state = self._check_state("state", state)
+        next_state = self._check_state("next_state", next_state)
+        if (next_state.shape, next_state.dtype) != (state.shape, state.dtype):
+            raise ValueError(
+                f"next_state の形と dtype は state ({state.shape}, {state.dtype}) と同じにしてください: "
+                f"({next_state.shape}, {next_state.dtype})"
+            )
+        action = checks.integer("action", action, 0)
+        reward = checks.number("reward", reward)
+        done = checks.flag("done", done)
+
+        if self.state is None:
+            self._allocate(state)
+        i = self.num_added % self.buffer_size  # 満杯なら、ここが最も古い遷移です
+        self.state[i] = state
+        self.action[i] = action
+        self.reward[i] = reward
+        self.next_state[i] = next_state
+        self.done[i] = done
+        self.num_added += 1
+
+    def get_batch(
+        self,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """覚えている遷移から ``batch_size`` 個を、重複なしで一様に取り出します。
+
+        戻り値:
+            (state, action, reward, next_state, done)。形は (B, *状態の形)、(B,)、(B,)、
+            (B, *状態の形)、(B,)。action は int64、reward は float32、done は int32 (1 が終端)。
+            どれも写しなので、書きかえてもバッファは変わりません。
+        例外:
+            ValueError: 覚えている遷移が batch_size より少ない。
+        """
+        if len(self) < self.batch_size:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) 個の遷移を取り出せません: いま {len(self)} 個です"
+            )
+        i = self.rng.choice(len(self), size=self.batch_size, replace=False)  # (B,)
+        return (
+            self.state[i],
+            self.action[i],
+            self.reward[i],
+            self.next_state[i],
+            self.done[i],
+        )
+
+    def _check_state(self, name: str, value: np.ndarray) -> np.ndarray:
+        """状態を検査します。二つ目からは、形と dtype が最初のものと同じことも確かめます。"""
+        if self.state is None:
+            return checks.array(name, value)
+        value = checks.array(name, value, self.state.shape[1:])
+        if value.dtype != self.state.dtype:
+            raise TypeError(
+                f"{name} の dtype は {self.state.dtype} にしてください: {value.dtype}"
+            )
+        return value
+
+    def _allocate(self, state: np.ndarray) -> None:
+        """``buffer_size`` 個ぶんの配列を確保します。"""
+        n = self.buffer_size
+        self.state = np.empty((n, *state.shape), dtype=state.dtype)  # (N, ...)
+        self.action = np.empty(n, dtype=np.int64)  # (N,)
+        self.reward = np.empty(n, dtype=np.float32)  # (N,)
+        self.next_state = np.empty_like(self.state)  # (N, ...)
+        self.done = np.empty(n, dtype=np.int32)  # (N,)

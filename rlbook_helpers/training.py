@@ -1,0 +1,185 @@
+"""環境とエージェントを結びます: 学習、評価、その記録。"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import gymnasium as gym
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from rlbook_helpers import checks
+
+Policy = Callable[[np.ndarray], int]  # 状態 → 行動
+
+
+class Agent(Protocol):
+    """学習の相手に求めるもの。行動を選び、遷移から学び、ターゲットネットワークを同期します。"""
+
+    def get_action(self, state: np.ndarray) -> int: ...
+
+    def update(
+        self,
+        state: np.ndarray,
+        action: int,
+        reward: float,
+        next_state: np.ndarray,
+        done: bool,
+    ) -> float | None: ...
+
+    def sync_qnet(self) -> None: ...
+
+
+@dataclass
+class TrainingRecord:
+    """学習の記録。どのリストも、一つの要素が一つのエピソードです。
+
+    属性:
+        returns: 収益 (割り引かない報酬の合計)。
+        lengths: ステップ数。
+        average_losses: 損失の平均。一度も更新しなかったエピソードは NaN。
+    """
+
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    average_losses: list[float] = field(default_factory=list)
+
+
+def train_episode(
+    env: gym.Env, agent: Agent, *, seed: int | None = None
+) -> tuple[float, int, float]:
+    """一つのエピソードを、学習しながら終わりまで進めます。
+
+    エピソードは terminated か truncated で終わります。エージェントに渡す done は terminated
+    だけです。打ち切られた先にも価値はあるからです。
+
+    引数:
+        env: 環境。
+        agent: エージェント。
+        seed: env.reset に渡すシード。None なら、環境の乱数の続きを使います。
+    戻り値:
+        (収益, ステップ数, 損失の平均)。一度も更新しなければ、損失の平均は NaN。
+    """
+    state, _ = env.reset(seed=seed)
+    total_reward, t, losses = 0.0, 0, []
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = agent.get_action(state)
+        next_state, reward, terminated, truncated, _ = env.step(action)
+        loss = agent.update(state, action, reward, next_state, terminated)
+        state = next_state
+        total_reward += float(reward)
+        t += 1
+        if loss is not None:
+            losses.append(loss)
+    return total_reward, t, float(np.mean(losses)) if losses else float("nan")
+
+
+def train(
+    env: gym.Env,
+    agent: Agent,
+    *,
+    episodes: int,
+    sync_interval: int,
+    seed: int | None = None,
+    report_interval: int | None = None,
+) -> TrainingRecord:
+    """エージェントを学習させ、記録を返します。進み具合を、端末と Jupyter にバーで表示します。
+
+    学習のあいだだけ、行列の積を 1 スレッドで計算します。この本の小さなネットワークでは、
+    スレッドを増やしても速くならず、ほかの仕事とコアを奪いあうだけだからです。
+
+    ターゲットネットワークは、エピソード 1, 1 + sync_interval, 1 + 2 sync_interval, … の終わりに
+    同期します。
+
+    引数:
+        env: 環境。
+        agent: エージェント。
+        episodes: エピソードの数。
+        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。
+        seed: 最初の env.reset に渡すシード。
+        report_interval: 途中経過を一行で表示する間隔 (エピソード)。None なら表示しません。
+    例外:
+        TypeError, ValueError: 回数や間隔が 1 以上の整数でない。
+    """
+    episodes = checks.integer("episodes", episodes, 1)
+    sync_interval = checks.integer("sync_interval", sync_interval, 1)
+    if report_interval is not None:
+        report_interval = checks.integer("report_interval", report_interval, 1)
+
+    record = TrainingRecord()
+    bar = progress_bar(range(episodes), desc="学習", unit="エピソード")
+    with bar, threadpool_limits(1, user_api="blas"):
+        for episode in bar:
+            total_reward, t, average_loss = train_episode(
+                env, agent, seed=seed if episode == 0 else None
+            )
+            if episode % sync_interval == 0:
+                agent.sync_qnet()
+            record.returns.append(total_reward)
+            record.lengths.append(t)
+            record.average_losses.append(average_loss)
+            if report_interval and (episode + 1) % report_interval == 0:
+                bar.write(
+                    f"episode {episode + 1:3d}, T={t:3d}, "
+                    f"average loss={average_loss:.3f}, total reward={total_reward:.1f}"
+                )
+    return record
+
+
+def evaluate(env: gym.Env, policy: Policy, *, episodes: int, seed: int) -> np.ndarray:
+    """学習せずに方策を動かし、エピソードごとの収益を返します。
+
+    引数:
+        env: 環境。
+        policy: 状態から行動を選ぶ関数。たとえば ``agent.greedy_action``。
+        episodes: エピソードの数 E。
+        seed: 最初の env.reset に渡すシード。
+    戻り値:
+        収益 (E,)、float64。
+    例外:
+        TypeError, ValueError: episodes が 1 以上の整数でない。
+    """
+    episodes = checks.integer("episodes", episodes, 1)
+    returns = np.zeros(episodes)
+    for episode in range(episodes):
+        state, _ = env.reset(seed=seed if episode == 0 else None)
+        terminated = truncated = False
+        while not (terminated or truncated):
+            state, reward, terminated, truncated, _ = env.step(policy(state))
+            returns[episode] += reward
+    return returns
+
+
+def record_frames(env: gym.Env, policy: Policy, *, seed: int) -> list[np.ndarray]:
+    """一つのエピソードを方策で動かし、画面を録ります。
+
+    引数:
+        env: ``render_mode="rgb_array"`` で作った環境。
+        policy: 状態から行動を選ぶ関数。
+        seed: env.reset に渡すシード。
+    戻り値:
+        画面のリスト。最初の状態も入るので、ステップ数より 1 枚多くなります。
+        それぞれ (高さ, 幅, 3)、uint8。
+    例外:
+        ValueError: env が画面を返さない。
+    """
+    if env.render_mode != "rgb_array":
+        raise ValueError(
+            f'env は render_mode="rgb_array" で作ってください: render_mode={env.render_mode!r}'
+        )
+    state, _ = env.reset(seed=seed)
+    frames = [env.render()]
+    terminated = truncated = False
+    while not (terminated or truncated):
+        state, _, terminated, truncated, _ = env.step(policy(state))
+        frames.append(env.render())
+    return frames
+
+
+def progress_bar(iterable, **kwargs) -> tqdm:
+    """終わると消える進捗バー。端末でも Jupyter でもない所と、TQDM_DISABLE があるときは出しません。"""
+    disable = True if os.environ.get("TQDM_DISABLE") else None
+    return tqdm(iterable, leave=False, disable=disable, **kwargs)

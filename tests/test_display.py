@@ -1,0 +1,99 @@
+import inspect
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+import rlbook_helpers  # noqa: E402
+from rlbook_helpers import display  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def clean_figures():
+    with matplotlib.rc_context():
+        yield
+    plt.close("all")
+
+
+def test_source_is_that_of_the_package():
+    shown = display.show_source(rlbook_helpers.ReplayBuffer).data
+    assert inspect.getsource(rlbook_helpers.ReplayBuffer) in shown
+    assert shown.startswith(
+        "`rlbook_helpers/replay_buffer.py`\n\n```python\n"
+    ) and shown.endswith("\n```\n")
+
+
+def test_source_of_a_method_is_not_indented():
+    assert "\ndef update(" in display.show_source(rlbook_helpers.DQNAgent.update).data
+
+
+def test_source_of_a_value_is_refused():
+    with pytest.raises(TypeError, match="obj.*3"):
+        display.show_source(3)
+
+
+def test_japanese_labels_have_glyphs(recwarn):
+    display.setup_display()
+    fig, ax = plt.subplots()
+    ax.set(title="損失の推移、ε-greedy 方策 −1 ↑↓←→", xlabel="エピソード")
+    fig.canvas.draw()
+    assert not [w for w in recwarn if "missing from" in str(w.message)]
+
+
+def test_setup_leaves_a_chosen_video_driver_alone(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    display.setup_display()
+    import os
+
+    assert os.environ["SDL_VIDEODRIVER"] == "x11"
+
+
+def test_the_sheet_marks_the_ends_of_episodes():
+    fig = display.define_area([0.1, -0.2, 0.03, 0.4])
+    display.plot_frames(
+        fig,
+        [np.zeros((20, 30, 3), np.uint8)] * 12,
+        [False] * 4 + [True] + [False] * 7,
+        columns=6,
+    )
+    assert "0.100" in fig._suptitle.get_text() and "-0.200" in fig._suptitle.get_text()
+    assert len(fig.axes) == 12
+    red = [
+        ax.get_title()
+        for ax in fig.axes
+        if ax.spines["top"].get_edgecolor() == matplotlib.colors.to_rgba(display.RED)
+    ]
+    assert red == ["5"]
+    with pytest.raises(ValueError, match="ended"):
+        display.plot_frames(fig, [np.zeros((2, 2, 3))], [])
+
+
+def test_action_values_are_drawn_and_the_greedy_one_is_marked():
+    from dezerogym.gridworld import GridWorld
+
+    env = GridWorld()
+    Q = {
+        (s, a): 10 * s[0] + s[1] + a / 10
+        for s in env.states()
+        for a in env.action_space
+    }
+    texts = [t.get_text() for t in display.plot_action_values(env, Q).axes[0].texts]
+    assert "→20.30" in texts and "20.20" in texts  # (2, 0): right is the largest
+    assert {"壁", "ゴール +1", "スタート", "爆弾 −1"} <= set(texts)
+
+
+def test_video_is_embedded_and_described():
+    frames = [np.full((40, 60, 3), k * 20, np.uint8) for k in range(10)]
+    html = display.video(frames, alt="明るくなる画面")._repr_html_()
+    assert (
+        'src="data:video/mp4;base64,' in html
+        and "controls" in html
+        and 'aria-label="明るくなる画面"' in html
+    )
+    assert "autoplay" not in html
+    with pytest.raises(ValueError, match="frames"):
+        display.video([], alt="")

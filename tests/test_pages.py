@@ -1,0 +1,230 @@
+"""The built book, as files and in a browser: what `make book` left in _build/html."""
+
+import inspect
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import rlbook_helpers
+
+bs4 = pytest.importorskip("bs4", reason="the pages are checked with requirements.txt installed")
+
+pytestmark = pytest.mark.book
+
+ROOT = Path(__file__).resolve().parent.parent
+HTML = ROOT / "_build" / "html"
+CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("*.md"))
+PAGES = [f"book/{path.stem}" for path in sorted((ROOT / "book").glob("*.md"))]
+PAGES += [f"chapters/{stem}" for stem in CHAPTERS]
+each_page = pytest.mark.parametrize("page", PAGES)
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+@pytest.fixture(scope="session")
+def soups():
+    assert HTML.is_dir(), "make book first"
+    paths = {path.relative_to(HTML).as_posix(): path for path in HTML.rglob("*.html")}
+    return {
+        name: bs4.BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for name, path in paths.items()
+        if not name.startswith("_static")
+    }
+
+
+def squeeze(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+@each_page
+def test_page_is_japanese_with_one_title(soups, page):
+    soup = soups[f"{page}.html"]
+    assert soup.html["lang"] == "ja"
+    assert len(soup.find_all("h1")) == 1
+    assert soup.title.string.strip()
+
+
+@each_page
+def test_pictures_have_alternative_texts_and_figures_numbered_captions(soups, page):
+    article = soups[f"{page}.html"].find("article")
+    assert all(img.get("alt", "").strip() for img in article.find_all("img"))
+    assert all(video.get("aria-label") for video in article.find_all("video"))
+    for figure in article.find_all("figure"):
+        assert re.match(r"図 ?\d", figure.find(class_="caption-number").text)
+        assert figure.find(class_="caption-text").text.strip()
+
+
+@each_page
+def test_links_and_anchors_resolve(soups, page):
+    broken = []
+    for a in soups[f"{page}.html"].find_all("a", href=True):
+        url = urlsplit(a["href"])
+        if url.scheme or url.netloc:
+            continue
+        here = HTML / f"{page}.html"
+        target = Path(os.path.normpath(here.parent / unquote(url.path))) if url.path else here
+        if not target.is_file():
+            broken.append(a["href"])
+        elif url.fragment and target.suffix == ".html":
+            soup = soups[target.relative_to(HTML).as_posix()]
+            if soup.find(id=unquote(url.fragment)) is None:
+                broken.append(a["href"])
+    assert not broken
+
+
+@each_page
+def test_page_loads_nothing_from_another_host(soups, page):
+    for tag in soups[f"{page}.html"].find_all(["script", "link", "img", "video", "source", "iframe"]):
+        url = tag.get("src") or (tag.get("href") if tag.name == "link" else None) or ""
+        assert not re.match(r"(https?:)?//", url), tag
+
+
+@each_chapter
+def test_every_output_of_the_notebook_is_on_the_page(soups, chapter):
+    page = squeeze(soups[f"chapters/{chapter}.html"].find("article").text)
+    notebook = json.loads((ROOT / "chapters" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    pictures = 0
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if output["output_type"] == "stream":
+                assert squeeze("".join(output["text"])) in page
+            pictures += "image/png" in output.get("data", {})
+    figures = soups[f"chapters/{chapter}.html"].select("figure img[src$='.png']")
+    assert len(figures) == pictures
+
+
+@pytest.mark.parametrize("name", ["ReplayBuffer", "QLearningAgent", "DQNAgent", "QNet1", "QNet2"])
+def test_the_page_shows_the_code_that_runs_highlighted(soups, name):
+    source = inspect.getsource(getattr(rlbook_helpers, name))
+    listings = [
+        pre
+        for chapter in CHAPTERS
+        for pre in soups[f"chapters/{chapter}.html"].select(".cell_output .highlight pre")
+        if pre.text.strip() == source.strip()
+    ]
+    assert listings and listings[0].find("span", class_="k") is not None
+
+
+@each_page
+def test_cited_equations_are_numbered(soups, page):
+    for a in soups[f"{page}.html"].select("article a.reference[href*='equation-']"):
+        assert re.fullmatch(r"\(\d+(\.\d+)?\)", a.text.strip())
+
+
+# In a browser
+
+
+def browser_or_none(playwright):
+    """Chromium or Chrome, wherever this system keeps it."""
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    path = next(filter(None, found), None)
+    arguments = {"executable_path": path} if path else {"channel": "chrome"}
+    try:
+        # Containers offer no sandbox; the pages are our own.
+        return playwright.chromium.launch(args=["--no-sandbox"], **arguments)
+    except Exception:
+        if path:
+            raise
+        return None
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = browser_or_none(playwright)
+        if browser is None:
+            message = "no Chromium or Chrome found: the pages were not checked in a browser"
+            pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[("light", 1280), ("dark", 1280), ("light", 375), ("dark", 375)], ids=str)
+def tab(browser, request):
+    """A tab that remembers what went wrong, in light or dark mode, wide or as a phone."""
+    scheme, width = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, locale="ja-JP"
+    )
+    page = context.new_page()
+    page.troubles = []
+    page.on("pageerror", lambda error: page.troubles.append(str(error)))
+    page.on(
+        "console", lambda message: message.type == "error" and page.troubles.append(message.text)
+    )
+    page.on(
+        "request",
+        lambda request: request.url.startswith(("file:", "data:", "blob:"))
+        or page.troubles.append(f"asks for {request.url}"),
+    )
+    yield page
+    context.close()
+
+
+def address(page: str) -> str:
+    return (HTML / f"{page}.html").as_uri()
+
+
+@each_page
+def test_page_fits_the_screen_without_errors_or_foreign_requests(tab, page):
+    tab.goto(address(page))
+    tab.wait_for_load_state("networkidle")
+    # A child that sticks out of the page, unless a box around it scrolls.
+    assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert tab.locator("h1").bounding_box()["width"] <= tab.viewport_size["width"]
+    formulas = tab.locator("article .math").count()
+    if formulas:
+        tab.wait_for_selector("mjx-container", timeout=20_000)
+        tab.wait_for_function(f"document.querySelectorAll('article mjx-container').length >= {formulas}")
+    assert tab.troubles == []
+
+
+def test_there_is_one_search_field(tab):
+    tab.goto(address("book/index"))
+    fields = "button.search-button-field, button.search-button, form.bd-search"
+    visible = [element for element in tab.locator(fields).all() if element.is_visible()]
+    assert len(visible) == 1
+
+
+def test_the_sidebar_and_the_contents_open_on_a_phone(tab):
+    if tab.viewport_size["width"] > 400:
+        pytest.skip("for phones")
+    tab.goto(address("chapters/04_dqn"))
+    tab.locator("button.primary-toggle:visible").first.click()
+    link = tab.locator(".bd-sidebar-primary a, dialog a", has_text="用語集").first
+    link.wait_for(state="visible")
+    tab.wait_for_timeout(400)  # the drawer slides in
+    box = link.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 375
+
+
+def test_the_long_table_and_the_listings_scroll_inside_their_boxes(tab):
+    tab.goto(address("chapters/03_cartpole_replay"))
+    for selector in (".tag_scroll-output .cell_output", ".cell_output .highlight pre"):
+        heights = tab.locator(selector).first.evaluate("e => [e.scrollHeight, e.clientHeight]")
+        assert heights[0] > heights[1] <= 800
+
+
+def test_solutions_are_folded(tab):
+    tab.goto(address("chapters/01_dezero"))
+    solutions = tab.locator("details.hide, .tag_hide-cell details")
+    assert solutions.count() >= 3
+    assert not solutions.first.evaluate("e => e.open")
+    assert "解答を見る" in solutions.first.inner_text()
+
+
+@pytest.mark.parametrize("word", ["経験再生", "行動価値", "ターゲットネットワーク", "Gymnasium"])
+def test_search_finds(tab, word):
+    tab.goto(f"{address('search')}?q={word}")
+    tab.wait_for_selector("#search-results li")
+
+
+def test_search_does_not_find_nonsense(tab):
+    tab.goto(f"{address('search')}?q=ぬるぽ帝国xyzzy")
+    tab.wait_for_timeout(1500)
+    assert tab.locator("#search-results li").count() == 0

@@ -1,0 +1,169 @@
+import io
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from rlbook_helpers import DQNAgent, evaluate, record_frames, train, train_episode
+from rlbook_helpers.training import progress_bar
+
+
+class Spy:
+    """An agent that remembers what training tells it."""
+
+    def __init__(self, losses=()):
+        self.updates, self.syncs, self.losses = [], [], list(losses)
+
+    def get_action(self, state):
+        return len(self.updates) % 2
+
+    def update(self, state, action, reward, next_state, done):
+        self.updates.append((state, action, reward, next_state, done))
+        return self.losses.pop(0) if self.losses else None
+
+    def sync_qnet(self):
+        self.syncs.append(len(self.updates))
+
+
+def falling(**kwargs):
+    return gym.make("CartPole-v1", **kwargs)
+
+
+def test_truncation_ends_the_episode_but_is_not_passed_on_as_done():
+    spy = Spy()
+    total_reward, t, _ = train_episode(falling(max_episode_steps=5), spy, seed=0)
+    assert (total_reward, t, len(spy.updates)) == (5.0, 5, 5)
+    assert [done for *_, done in spy.updates] == [False] * 5
+
+
+def test_termination_ends_the_episode_and_is_passed_on_as_done():
+    spy = Spy()
+    spy.get_action = lambda state: 0  # push left until the pole falls
+    total_reward, t, _ = train_episode(falling(), spy, seed=0)
+    assert total_reward == t < 20
+    assert [done for *_, done in spy.updates] == [False] * (t - 1) + [True]
+
+
+def test_transitions_are_chained():
+    spy = Spy()
+    train_episode(falling(), spy, seed=0)
+    for (_, _, _, following, _), (state, *_) in zip(spy.updates, spy.updates[1:]):
+        np.testing.assert_array_equal(following, state)
+
+
+def test_the_average_loss_counts_updates_only():
+    assert (
+        train_episode(
+            falling(max_episode_steps=4), Spy([None, None, 1.0, 3.0]), seed=0
+        )[2]
+        == 2.0
+    )
+    assert np.isnan(train_episode(falling(max_episode_steps=4), Spy(), seed=0)[2])
+
+
+def test_train_records_every_episode_and_syncs_in_step(capsys):
+    spy = Spy()
+    record = train(
+        falling(max_episode_steps=3),
+        spy,
+        episodes=7,
+        sync_interval=3,
+        seed=0,
+        report_interval=2,
+    )
+    assert (
+        record.returns == [3.0] * 7
+        and record.lengths == [3] * 7
+        and len(record.average_losses) == 7
+    )
+    assert spy.syncs == [3, 12, 21]  # after the episodes 1, 4 and 7
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "episode   2",
+        "episode   4",
+        "episode   6",
+    ]
+
+
+def test_same_seed_same_training():
+    def run():
+        record = train(
+            falling(),
+            DQNAgent(seed=3, batch_size=8),
+            episodes=5,
+            sync_interval=2,
+            seed=3,
+        )
+        return record.returns, record.average_losses[1:]
+
+    assert run() == run()
+
+
+def test_returns_never_pass_the_time_limit():
+    """The pole that never falls: the loop that ignores truncation would not end."""
+    env = falling(max_episode_steps=30)
+    env.unwrapped.theta_threshold_radians = env.unwrapped.x_threshold = float("inf")
+    assert train(env, Spy(), episodes=2, sync_interval=1).returns == [30.0, 30.0]
+    assert evaluate(env, lambda state: 0, episodes=2, seed=0).tolist() == [30.0, 30.0]
+
+
+def test_evaluate_follows_the_policy_and_its_seed():
+    left = evaluate(falling(), lambda state: 0, episodes=10, seed=0)
+    balanced = evaluate(
+        falling(), lambda state: int(state[2] + 0.5 * state[3] > 0), episodes=10, seed=0
+    )
+    assert left.shape == (10,) and left.max() < 15
+    assert balanced.min() > 100
+    np.testing.assert_array_equal(
+        left, evaluate(falling(), lambda state: 0, episodes=10, seed=0)
+    )
+
+
+def test_frames_show_every_state_of_the_episode(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = falling(render_mode="rgb_array", max_episode_steps=6)
+    frames = record_frames(env, lambda state: 0, seed=0)
+    assert (
+        len(frames) == 7
+        and frames[0].shape == (400, 600, 3)
+        and frames[0].dtype == np.uint8
+    )
+    assert not np.array_equal(frames[0], frames[-1])
+    with pytest.raises(ValueError, match="render_mode"):
+        record_frames(falling(), lambda state: 0, seed=0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"episodes": 0, "sync_interval": 1},
+        {"episodes": 1, "sync_interval": 0},
+        {"episodes": 1, "sync_interval": 1, "report_interval": 0},
+        {"episodes": 2.5, "sync_interval": 1},
+    ],
+)
+def test_bad_counts_are_refused(arguments):
+    with pytest.raises((ValueError, TypeError), match="episodes|interval"):
+        train(falling(), Spy(), **arguments)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_progress_bar_shows_in_a_terminal_and_goes_away(monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    terminal, pipe = Terminal(), io.StringIO()
+    for file in (terminal, pipe):
+        for _ in progress_bar(range(3), file=file, mininterval=0, desc="学習"):
+            pass
+    assert "学習" in terminal.getvalue()
+    assert (
+        terminal.getvalue().rsplit("\r", 2)[-2].strip() == ""
+    )  # the last thing drawn is blank
+    assert pipe.getvalue() == ""
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    quiet = Terminal()
+    list(progress_bar(range(3), file=quiet))
+    assert quiet.getvalue() == ""
