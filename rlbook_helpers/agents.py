@@ -18,12 +18,12 @@ class QLearningAgent:
     引数:
         gamma: 割引率 γ。0 以上 1 以下。
         lr: 学習率 α。正の数。
-        epsilon: ランダムに行動する確率 ε。0 以上 1 以下。
+        epsilon: 行動を一様に選ぶ確率 ε。0 以上 1 以下。
         action_size: 行動の数 A。
         seed: 重みの初期値と行動を決めるシード、または乱数生成器。
     属性:
         qnet: Q ネットワーク。one-hot の状態 (1, 12) から行動価値 (1, A) を求めます。
-        optimizer: 最適化手法 (SGD)。
+        optimizer: オプティマイザ (SGD)。
     例外:
         TypeError, ValueError: 引数の型が違う、または範囲の外にある。
     出典:
@@ -91,7 +91,7 @@ class QLearningAgent:
             next_state: 行動の後の状態 (1, 12)。
             done: 終端状態に達したなら True。
         戻り値:
-            TD 誤差の二乗 (更新の前の値)。
+            損失 (更新の前の値)。
         例外:
             TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
         """
@@ -126,7 +126,7 @@ class DQNAgent:
     引数:
         gamma: 割引率 γ。0 以上 1 以下。
         lr: 学習率 (Adam の α)。正の数。
-        epsilon: ランダムに行動する確率 ε。0 以上 1 以下。
+        epsilon: 行動を一様に選ぶ確率 ε。0 以上 1 以下。
         buffer_size: リプレイバッファに覚える遷移の数 N。
         batch_size: ミニバッチの遷移の数 B。
         action_size: 行動の数 A。
@@ -135,7 +135,7 @@ class DQNAgent:
     属性:
         qnet: オンラインネットワーク。行動を選び、学習します。
         qnet_target: ターゲットネットワーク。TD ターゲットだけに使います。
-        optimizer: 最適化手法 (Adam)。
+        optimizer: オプティマイザ (Adam)。
         replay_buffer: リプレイバッファ。
     例外:
         TypeError, ValueError: 引数の型が違う、または範囲の外にある。
@@ -194,7 +194,7 @@ class DQNAgent:
         例外:
             TypeError, ValueError: state が有限な数の配列 (D,) でない。
         """
-        state = self._as_state("state", state)
+        state = checks.array("state", self._as_state("state", state))
         with no_grad():
             qs = self.qnet(state[np.newaxis, :])  # (1, A)
         return int(qs.data.argmax())
@@ -243,6 +243,7 @@ class DQNAgent:
         return float(loss.data)
 
     def _as_state(self, name: str, value: np.ndarray) -> np.ndarray:
-        return checks.array(name, value, (self.state_size,)).astype(
-            np.float32, copy=False
-        )
+        shape = (self.state_size,)
+        if getattr(value, "dtype", None) == np.float32 and value.shape == shape:
+            return value  # 環境から来る状態は、いつもこの形です。値は使う所で検査します
+        return checks.array(name, value, shape).astype(np.float32)

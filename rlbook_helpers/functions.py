@@ -10,46 +10,42 @@ import numpy as np
 from rlbook_helpers.dezero_compat import Function, Variable
 
 
-class _Linear(Function):
-    """y = xW + b、または y = max(xW + b, 0)。"""
+class _ReluMLP(Function):
+    """全結合層を重ね、最後の層のほかに ReLU を挟んだもの。"""
 
-    def __init__(self, relu: bool):
-        self.relu = relu
+    def forward(self, x: np.ndarray, *params: np.ndarray) -> np.ndarray:
+        self.hs = [x]  # それぞれの層の入力
+        for W, b in zip(params[::2], params[1::2]):
+            if len(self.hs) > 1:
+                np.maximum(x, 0, out=x)
+            x = x @ W  # (B, O)
+            x += b
+            self.hs.append(x)
+        return x
 
-    def forward(self, x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
-        y = x @ W  # (B, O)
-        y += b
-        if self.relu:
-            np.maximum(y, 0, out=y)
-            self.y = y
-        return y
-
-    def backward(self, gy: Variable) -> tuple[Variable | None, Variable, Variable]:
-        x, W, _ = self.inputs
-        gy = gy.data  # (B, O)
-        if self.relu:
-            gy = gy * (self.y > 0)
-        # 入力がデータなら、その勾配は誰も使いません
-        gx = None if x.creator is None else Variable(gy @ W.data.T)  # (B, I)
-        return gx, Variable(x.data.T @ gy), Variable(gy.sum(axis=0))  # (I, O), (O,)
+    def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
+        g, grads = gy.data, []
+        Ws = [p.data for p in self.inputs[1::2]]
+        for k in reversed(range(len(Ws))):
+            h = self.hs[k]  # (B, I)
+            grads += Variable(g.sum(axis=0)), Variable(h.T @ g)  # (O,), (I, O)
+            if k > 0:
+                g = (g @ Ws[k].T) * (h > 0)  # (B, I)
+        return None, *reversed(grads)  # 入力はデータなので、勾配は要りません
 
 
-def linear(x, W, b) -> Variable:
-    """全結合層 xW + b。``F.linear`` と同じ値と勾配です。
+def relu_mlp(x, *params) -> Variable:
+    """全結合層と ReLU を交互に重ねた順伝播。最後の層のあとに ReLU はありません。
+
+    ``F.linear`` と ``F.relu`` を重ねたものと同じ値で、重みの勾配も同じです。
 
     引数:
-        x: 入力 (B, I)。
-        W: 重み (I, O)。
-        b: バイアス (O,)。
+        x: 入力のデータ (B, I)。x の勾配は求めません。
+        params: 層ごとの重み (I, O) とバイアス (O,) を、入力に近い順に並べたもの。
     戻り値:
-        出力 (B, O)。x が計算で得た Variable でなければ、x の勾配は求めません。
+        最後の層の出力 (B, O)。
     """
-    return _Linear(relu=False)(x, W, b)
-
-
-def linear_relu(x, W, b) -> Variable:
-    """全結合層と ReLU。``F.relu(F.linear(x, W, b))`` と同じ値と勾配です。引数は linear と同じです。"""
-    return _Linear(relu=True)(x, W, b)
+    return _ReluMLP()(x, *params)
 
 
 class _SelectedMSE(Function):

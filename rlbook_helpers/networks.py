@@ -1,10 +1,10 @@
-"""行動価値関数を表すニューラルネットワークと、その入力の作り方。"""
+"""行動価値を表すニューラルネットワークと、その入力の作り方。"""
 
 import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.dezero_compat import F, L, Model, Variable
-from rlbook_helpers.functions import linear, linear_relu
+from rlbook_helpers.functions import relu_mlp
 
 GRID_SHAPE = (3, 4)  # グリッドワールドの (高さ, 幅)
 
@@ -37,7 +37,7 @@ class Linear(L.Linear):
     """重みの初期値を、渡された乱数生成器から引く全結合層。
 
     DeZero の ``L.Linear`` は、最初の順伝播のときに、NumPy の大域の乱数から重みを引きます。
-    それでは同じシードで同じ結果になりません。違いはそこだけで、順伝播は ``L.Linear`` のものです。
+    それでは、ほかのコードが乱数を使うと、重みが変わってしまいます。順伝播は ``L.Linear`` のものです。
 
     引数:
         in_size: 入力の次元 I。
@@ -120,6 +120,5 @@ class QNet2(Model):
 
     def forward(self, x: np.ndarray | Variable) -> Variable:
         """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
-        h = linear_relu(x, self.l1.W, self.l1.b)  # (B, 128)
-        h = linear_relu(h, self.l2.W, self.l2.b)  # (B, 128)
-        return linear(h, self.l3.W, self.l3.b)  # (B, A)
+        l1, l2, l3 = self.l1, self.l2, self.l3  # (B, D) → (B, 128) → (B, 128) → (B, A)
+        return relu_mlp(x, l1.W, l1.b, l2.W, l2.b, l3.W, l3.b)

@@ -1,10 +1,10 @@
 """Adam を、すべての重みに一度に行うオプティマイザ。"""
 
+import math
+
 import numpy as np
 
 from rlbook_helpers.dezero_compat import Model, optimizers
-
-TINY = 1e-18  # 二乗しても float32 の正規化数
 
 
 class Adam(optimizers.Adam):
@@ -41,20 +41,18 @@ class Adam(optimizers.Adam):
         self.t += 1
         np.concatenate([p.grad.data.ravel() for p in self.params], out=self.grad)
         grad, m, v, step = self.grad, self.m, self.v, self.step
-        # 働かなくなった ReLU の重みは、勾配が 0 のままです。その m が 0 に近づいて非正規化数になると、
-        # 計算が何十倍も遅くなります。結果を変えないほど小さな数を足して、防ぎます
-        grad += TINY
-        # m += (1 - beta1) * (grad - m)、v += (1 - beta2) * (grad**2 - v)
-        np.subtract(grad, m, out=step)
-        step *= 1 - self.beta1
-        m += step
-        np.multiply(grad, grad, out=step)
-        step -= v
-        step *= 1 - self.beta2
-        v += step
-        # theta -= lr * m / (sqrt(v) + eps)
+        # m と v は、それぞれ 1 - beta1 と 1 - beta2 で割ったものを持ちます。計算が二つ減ります
+        m *= self.beta1
+        m += grad
+        v *= self.beta2
+        v += np.multiply(grad, grad, out=step)
+        scale = math.sqrt(1 - self.beta2)
         np.sqrt(v, out=step)
-        step += self.eps
+        step += self.eps / scale
         np.divide(m, step, out=step)
-        step *= self.lr
+        step *= self.lr * (1 - self.beta1) / scale
         self.theta -= step
+        if self.t % 100 == 0:
+            # 働かなくなった ReLU の重みは勾配が 0 のままで、m が 0.9 倍ずつ縮みつづけます。
+            # 非正規化数になると計算が何十倍も遅くなるので、その前に 0 にします
+            m[np.abs(m) < 1e-20] = 0

@@ -100,13 +100,8 @@ class ReplayBuffer:
                 f"batch_size ({self.batch_size}) 個の遷移を取り出せません: いま {len(self)} 個です"
             )
         i = self.rng.choice(len(self), size=self.batch_size, replace=False)  # (B,)
-        return (
-            self.state[i],
-            self.action[i],
-            self.reward[i],
-            self.next_state[i],
-            self.done[i],
-        )
+        arrays = self.state, self.action, self.reward, self.next_state, self.done
+        return tuple(x.take(i, axis=0) for x in arrays)
 
     def _check_state(self, name: str, value: np.ndarray) -> np.ndarray:
         """状態を検査します。二つ目からは、形と dtype が最初のものと同じことも確かめます。"""

@@ -103,8 +103,9 @@ class TestDQNAgent:
         old = [p for layer in layers for p in (layer.W, layer.b)]
         for now, before, g, p in zip(arrays(agent.qnet), online, grads, old):
             part = slice(start[id(p)], start[id(p)] + p.data.size)
-            m = 0.9 * optimizer.m[part].reshape(g.shape) + 0.1 * g
-            v = 0.999 * optimizer.v[part].reshape(g.shape) + 0.001 * g**2
+            # the optimizer keeps m / (1 - beta1) and v / (1 - beta2)
+            m = 0.1 * (0.9 * optimizer.m[part].reshape(g.shape) + g)
+            v = 0.001 * (0.999 * optimizer.v[part].reshape(g.shape) + g**2)
             np.testing.assert_allclose(
                 now, before - lr * m / (np.sqrt(v) + 1e-8), rtol=1e-4, atol=2e-6
             )
