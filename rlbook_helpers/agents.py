@@ -30,6 +30,7 @@ class QLearningAgent:
         Watkins & Dayan (1992)。
     """
 
+    gamma = checks.Probability()
     epsilon = checks.Probability()
 
     def __init__(
@@ -41,7 +42,7 @@ class QLearningAgent:
         action_size: int = 4,
         seed: int | np.random.Generator | None = None,
     ):
-        self.gamma = checks.number("gamma", gamma, 0, 1)
+        self.gamma = gamma
         self.lr = checks.positive("lr", lr)
         self.epsilon = epsilon
         self.action_size = checks.integer("action_size", action_size, 1)
@@ -59,9 +60,10 @@ class QLearningAgent:
         戻り値:
             行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
         """
+        greedy = self.greedy_action(state_vec)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return self.greedy_action(state_vec)
+        return greedy
 
     def greedy_action(self, state_vec: np.ndarray) -> int:
         """価値が最も大きいと見積もる行動の番号を返します。
@@ -116,8 +118,7 @@ class QLearningAgent:
         return float(loss.data)
 
     def _as_state(self, name: str, value: np.ndarray) -> np.ndarray:
-        shape = (1, self.qnet.l1.in_size)
-        return checks.array(name, value, shape).astype(np.float32, copy=False)
+        return checks.array(name, value, (1, self.qnet.l1.in_size), np.float32)
 
 
 class DQNAgent:
@@ -143,6 +144,7 @@ class DQNAgent:
         Mnih ほか (2015) の Algorithm 1。
     """
 
+    gamma = checks.Probability()
     epsilon = checks.Probability()
 
     def __init__(
@@ -157,16 +159,16 @@ class DQNAgent:
         state_size: int = 4,
         seed: int | np.random.Generator | None = None,
     ):
-        self.gamma = checks.number("gamma", gamma, 0, 1)
+        self.gamma = gamma
         self.lr = checks.positive("lr", lr)
         self.epsilon = epsilon
-        self.buffer_size = checks.integer("buffer_size", buffer_size, 1)
-        self.batch_size = checks.integer("batch_size", batch_size, 1)
         self.action_size = checks.integer("action_size", action_size, 1)
         self.state_size = checks.integer("state_size", state_size, 1)
         self.rng = checks.generator(seed)
 
         self.replay_buffer = ReplayBuffer(buffer_size, batch_size, seed=self.rng)
+        self.buffer_size = self.replay_buffer.buffer_size
+        self.batch_size = self.replay_buffer.batch_size
         self.qnet = QNet2(action_size, state_size, seed=self.rng)
         self.sync_qnet()
         self.optimizer = Adam(self.lr)
@@ -175,6 +177,7 @@ class DQNAgent:
     def sync_qnet(self) -> None:
         """オンラインネットワークの重みを、ターゲットネットワークに写します。"""
         self.qnet_target = copy.deepcopy(self.qnet)
+        self.qnet_target.cleargrads()
 
     def get_action(self, state: np.ndarray) -> int:
         """ε-greedy 方策で行動を選びます。
@@ -184,9 +187,10 @@ class DQNAgent:
         戻り値:
             行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
         """
+        greedy = self.greedy_action(state)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return self.greedy_action(state)
+        return greedy
 
     def greedy_action(self, state: np.ndarray) -> int:
         """価値が最も大きいと見積もる行動の番号を返します。
@@ -194,10 +198,8 @@ class DQNAgent:
         例外:
             TypeError, ValueError: state が有限な数の配列 (D,) でない。
         """
-        state = checks.array("state", self._as_state("state", state))
-        with no_grad():
-            qs = self.qnet(state[np.newaxis, :])  # (1, A)
-        return int(qs.data.argmax())
+        state = checks.array("state", state, (self.state_size,), np.float32)
+        return int(self.qnet.predict(state[np.newaxis, :]).argmax())  # (1, A)
 
     def update(
         self,
@@ -220,18 +222,18 @@ class DQNAgent:
         例外:
             TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
         """
-        state = self._as_state("state", state)
+        shape = (self.state_size,)
+        state = checks.array("state", state, shape, np.float32)
         action = checks.integer("action", action, 0, self.action_size)
-        next_state = self._as_state("next_state", next_state)
+        next_state = checks.array("next_state", next_state, shape, np.float32)
         self.replay_buffer.add(state, action, reward, next_state, done)
-        if len(self.replay_buffer) < self.batch_size:
+        if len(self.replay_buffer) < self.replay_buffer.batch_size:
             return None
         state, action, reward, next_state, done = self.replay_buffer.get_batch()
 
-        # TD ターゲット。数として求めるので、勾配は流れません
-        with no_grad():
-            next_qs = self.qnet_target(next_state)  # (B, A)
-        next_q_max = next_qs.data.max(axis=1)  # (B,)
+        # TD ターゲット。計算グラフを作らないので、勾配は流れません
+        next_qs = self.qnet_target.predict(next_state)  # (B, A)
+        next_q_max = next_qs.max(axis=1)  # (B,)
         not_done = (1 - done).astype(np.float32)  # (B,) 終端の先に価値はありません
         target = reward + not_done * self.gamma * next_q_max  # (B,)
 
@@ -241,9 +243,3 @@ class DQNAgent:
         loss.backward()
         self.optimizer.update()
         return float(loss.data)
-
-    def _as_state(self, name: str, value: np.ndarray) -> np.ndarray:
-        shape = (self.state_size,)
-        if getattr(value, "dtype", None) == np.float32 and value.shape == shape:
-            return value  # 環境から来る状態は、いつもこの形です。値は使う所で検査します
-        return checks.array(name, value, shape).astype(np.float32)

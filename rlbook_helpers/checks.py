@@ -1,5 +1,6 @@
 """引数の検査。悪い値は、引数の名前・渡された値・期待する形を添えて断ります。"""
 
+import math
 import operator
 
 import numpy as np
@@ -42,11 +43,21 @@ def number(
         if high == _FLOAT32_MAX
         else f"{low:g} 以上 {high:g} 以下の数"
     )
-    if not isinstance(value, (int, float, np.integer, np.floating)):
+    if (
+        not isinstance(value, (int, float, np.number, np.bool_))
+        and np.shape(value) != ()
+    ):
         raise TypeError(f"{name} は {expected}にしてください: {value!r}")
-    if not low <= value <= high:  # NaN との比較は偽なので、ここで断れます
-        raise ValueError(f"{name} は {expected}にしてください: {value!r}")
-    return float(value)
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} は {expected}にしてください: {value!r}") from None
+    except OverflowError:
+        result = math.inf
+    if isinstance(value, str) or not low <= result <= high:  # NaN との比較は偽です
+        error = TypeError if isinstance(value, str) else ValueError
+        raise error(f"{name} は {expected}にしてください: {value!r}")
+    return result
 
 
 def positive(name: str, value) -> float:
@@ -75,12 +86,19 @@ def flag(name: str, value) -> int:
     return int(value)
 
 
-def array(name: str, value, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """有限な数の配列であることを確かめて返します。``shape`` があれば形も確かめます。
+def array(
+    name: str, value, shape: tuple[int, ...] | None = None, dtype: type | None = None
+) -> np.ndarray:
+    """有限な数の配列であることを確かめて返します。
 
+    引数:
+        name: 例外で名指しする、引数の名前。
+        value: 検査する値。
+        shape: 形。None なら問いません。
+        dtype: 変換する dtype。None なら、もとのままです。
     例外:
         TypeError: 数の配列でない。
-        ValueError: 形が違う、または NaN か無限大を含む。
+        ValueError: 形が違う、または (変換した後に) NaN か無限大を含む。
     """
     try:
         result = np.asarray(value)
@@ -92,9 +110,23 @@ def array(name: str, value, shape: tuple[int, ...] | None = None) -> np.ndarray:
         raise ValueError(
             f"{name} の形は {shape} にしてください: 形 {result.shape} の {value!r}"
         )
+    if dtype is not None and result.dtype != dtype:
+        with np.errstate(over="ignore"):  # あふれた値は、すぐ下で断ります
+            result = result.astype(dtype)
     if result.dtype.kind == "f" and not np.isfinite(result).all():
         raise ValueError(f"{name} に NaN か無限大が含まれています: {value!r}")
     return result
+
+
+def env_seed(seed: int | np.random.Generator | None) -> int | None:
+    """``env.reset`` に渡せる整数のシードにします。Generator からは、一つ引きます。
+
+    例外:
+        TypeError, ValueError: 0 以上の整数でも Generator でも None でもない。
+    """
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**31))
+    return None if seed is None else integer("seed", seed, 0)
 
 
 def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
@@ -116,7 +148,12 @@ class Probability:
         self.name = name
 
     def __get__(self, obj, owner: type | None = None):
-        return self if obj is None else obj.__dict__[self.name]
+        if obj is None:
+            return self
+        try:
+            return obj.__dict__[self.name]
+        except KeyError:
+            raise AttributeError(self.name) from None
 
     def __set__(self, obj, value: float) -> None:
         obj.__dict__[self.name] = number(self.name, value, 0, 1)

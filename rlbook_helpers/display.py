@@ -1,5 +1,6 @@
 """章の中での見せ方: ソースコード、図、動画。"""
 
+import html
 import inspect
 import os
 import sys
@@ -14,6 +15,8 @@ import numpy as np
 from cycler import cycler
 from IPython.display import Markdown, Video
 from matplotlib.figure import Figure
+
+from rlbook_helpers import checks
 
 # 本のすべての図に共通の色
 INK, BLUE, ORANGE, GREEN, RED, GREY = (
@@ -69,13 +72,15 @@ def show_source(obj) -> Markdown:
     戻り値:
         色づけされたコード。HTML でも Jupyter でも、それぞれの配色になります。
     例外:
-        TypeError: ソースコードのないもの。
+        TypeError: クラスでも関数でもないもの、ソースコードのないもの。
     """
     try:
         source = textwrap.dedent(inspect.getsource(obj))
-    except TypeError:
-        raise TypeError(f"obj はクラスか関数にしてください: {obj!r}") from None
-    path = Path(*obj.__module__.split(".")).with_suffix(".py").as_posix()
+        path = Path(*obj.__module__.split(".")).with_suffix(".py").as_posix()
+    except (AttributeError, OSError, TypeError):
+        raise TypeError(
+            f"obj はソースコードのあるクラスか関数にしてください: {obj!r}"
+        ) from None
     return Markdown(f"`{path}`\n\n```python\n{source}```\n")
 
 
@@ -87,7 +92,7 @@ def define_area(state: Sequence[float]) -> Figure:
     戻り値:
         中身のない図。
     """
-    x, x_dot, theta, theta_dot = state
+    x, x_dot, theta, theta_dot = checks.array("state", state, (4,))
     fig = plt.figure(figsize=(9, 6.6))
     fig.suptitle(
         "倒立振子 (CartPole-v1) の最初の状態\n"
@@ -113,10 +118,12 @@ def plot_frames(
         raise ValueError(
             f"ended の長さは frames ({len(frames)}) と同じにしてください: {len(ended)}"
         )
+    columns = checks.integer("columns", columns, 1)
     rows = -(-len(frames) // columns)
-    for t, (frame, end, ax) in enumerate(
-        zip(frames, ended, fig.subplots(rows, columns).flat)
-    ):
+    axes = fig.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat[len(frames) :]:
+        ax.set_axis_off()
+    for t, (frame, end, ax) in enumerate(zip(frames, ended, axes.flat)):
         ax.imshow(frame[::2, ::2])  # 縮めて並べるので、画素は半分で足ります
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"{t + 1}", fontsize=7, pad=2, color=RED if end else INK)
@@ -212,11 +219,23 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
     戻り値:
         ノートブックに埋めこまれる動画。
     例外:
-        ValueError: frames が空。
+        TypeError, ValueError: frames が空、形や dtype がそろわない、または fps が正の整数でない。
     """
+    fps = checks.integer("fps", fps, 1)
     if not len(frames):
         raise ValueError("frames が空です: 画面を 1 枚以上渡してください")
-    height, width, _ = frames[0].shape
+    height, width = frames[0].shape[:2]
+    for frame in frames:
+        if (
+            frame.shape != (height, width, 3)
+            or frame.dtype != np.uint8
+            or height % 2
+            or width % 2
+        ):
+            raise ValueError(
+                "frames は、同じ大きさで高さと幅が偶数の (高さ, 幅, 3)、uint8 にしてください: "
+                f"{frame.shape}, {frame.dtype}"
+            )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         writer = imageio_ffmpeg.write_frames(
@@ -237,5 +256,5 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
         embed=True,
         mimetype="video/mp4",
         width=width,
-        html_attributes=f'controls playsinline preload="auto" aria-label="{alt}"',
+        html_attributes=f'controls playsinline preload="auto" aria-label="{html.escape(alt)}"',
     )

@@ -5,45 +5,55 @@ DeZero の関数を組みあわせても、同じ値と勾配になります。�
 大きいからです。
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rlbook_helpers.dezero_compat import Function, Variable
 
 
+def relu_mlp_arrays(x: np.ndarray, params: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """全結合層と ReLU を交互に重ねて計算します。最後の層のあとに ReLU はありません。
+
+    引数:
+        x: 入力 (B, I)。
+        params: 層ごとの重み (I, O) とバイアス (O,) を、入力に近い順に並べたもの。
+    戻り値:
+        それぞれの層の入力と、最後の層の出力 (B, O)。
+    """
+    hs = [x]
+    for W, b in zip(params[::2], params[1::2], strict=True):
+        if len(hs) > 1:
+            np.maximum(hs[-1], 0, out=hs[-1])
+        h = hs[-1].dot(W)  # (B, O)
+        h += b
+        hs.append(h)
+    return hs
+
+
 class _ReluMLP(Function):
-    """全結合層を重ね、最後の層のほかに ReLU を挟んだもの。"""
+    """relu_mlp_arrays と、その逆伝播。"""
 
     def forward(self, x: np.ndarray, *params: np.ndarray) -> np.ndarray:
-        self.hs = [x]  # それぞれの層の入力
-        for W, b in zip(params[::2], params[1::2]):
-            if len(self.hs) > 1:
-                np.maximum(x, 0, out=x)
-            x = x @ W  # (B, O)
-            x += b
-            self.hs.append(x)
-        return x
+        *self.hs, y = relu_mlp_arrays(x, params)
+        return y
 
-    def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
-        g, grads = gy.data, []
+    def backward(self, gy: Variable) -> tuple[Variable, ...]:
         Ws = [p.data for p in self.inputs[1::2]]
-        for k in reversed(range(len(Ws))):
-            h = self.hs[k]  # (B, I)
-            grads += Variable(g.sum(axis=0)), Variable(h.T @ g)  # (O,), (I, O)
-            if k > 0:
-                g = (g @ Ws[k].T) * (h > 0)  # (B, I)
-        return None, *reversed(grads)  # 入力はデータなので、勾配は要りません
+        g, grads = gy.data, []  # (B, O)
+        for h, W in zip(reversed(self.hs), reversed(Ws), strict=True):
+            grads += g.sum(axis=0), h.T.dot(g)  # (O,), (I, O)
+            g = g.dot(W.T)  # (B, I)
+            if h is not self.hs[0]:
+                g *= h > 0
+        return tuple(Variable(x) for x in [g, *reversed(grads)])
 
 
 def relu_mlp(x, *params) -> Variable:
-    """全結合層と ReLU を交互に重ねた順伝播。最後の層のあとに ReLU はありません。
+    """relu_mlp_arrays を、計算グラフを作りながら計算します。
 
-    ``F.linear`` と ``F.relu`` を重ねたものと同じ値で、重みの勾配も同じです。
-
-    引数:
-        x: 入力のデータ (B, I)。x の勾配は求めません。
-        params: 層ごとの重み (I, O) とバイアス (O,) を、入力に近い順に並べたもの。
-    戻り値:
-        最後の層の出力 (B, O)。
+    DeZero の ``F.linear`` と ``F.relu`` を重ねたものと、同じ値と勾配です。
+    ただし、勾配をさらに微分することはできません。
     """
     return _ReluMLP()(x, *params)
 
@@ -57,7 +67,7 @@ class _SelectedMSE(Function):
 
     def forward(self, qs: np.ndarray) -> np.ndarray:
         self.diff = qs[self.index] - self.target  # (B,)
-        return np.dot(self.diff, self.diff) / len(self.diff)
+        return self.diff.dot(self.diff) / self.diff.dtype.type(len(self.diff))
 
     def backward(self, gy: Variable) -> Variable:
         gqs = np.zeros_like(self.inputs[0].data)  # (B, A) 選ばなかった行動の勾配は 0

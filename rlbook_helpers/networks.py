@@ -1,10 +1,12 @@
 """行動価値を表すニューラルネットワークと、その入力の作り方。"""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from rlbook_helpers import checks
-from rlbook_helpers.dezero_compat import F, L, Model, Variable
-from rlbook_helpers.functions import relu_mlp
+from rlbook_helpers.dezero_compat import F, L, Model, Parameter, Variable
+from rlbook_helpers.functions import relu_mlp, relu_mlp_arrays
 
 GRID_SHAPE = (3, 4)  # グリッドワールドの (高さ, 幅)
 
@@ -42,15 +44,16 @@ class Linear(L.Linear):
     引数:
         in_size: 入力の次元 I。
         out_size: 出力の次元 O。
-        rng: 重みを引く乱数生成器。
+        rng: 重みを引く乱数生成器、またはシード。
     属性:
         W: 重み (I, O)、float32。平均 0、分散 1/I の正規分布 (LeCun ほか, 1998)。
         b: バイアス (O,)、float32。初期値は 0。
     """
 
     def __init__(self, in_size: int, out_size: int, rng: np.random.Generator):
-        super().__init__(out_size)
-        self.in_size = in_size
+        super().__init__(checks.integer("out_size", out_size, 1))
+        self.in_size = checks.integer("in_size", in_size, 1)
+        rng = checks.generator(rng)
         W = rng.standard_normal((in_size, out_size)) / np.sqrt(in_size)
         self.W.data = W.astype(np.float32)  # (I, O)
 
@@ -118,7 +121,16 @@ class QNet2(Model):
         self.l2 = Linear(hidden_size, hidden_size, rng)
         self.l3 = Linear(hidden_size, action_size, rng)
 
+    def params(self) -> Iterator[Parameter]:
+        """重みとバイアスを、入力に近い層から順に返します。"""
+        for layer in (self.l1, self.l2, self.l3):
+            yield layer.W
+            yield layer.b
+
     def forward(self, x: np.ndarray | Variable) -> Variable:
         """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
-        l1, l2, l3 = self.l1, self.l2, self.l3  # (B, D) → (B, 128) → (B, 128) → (B, A)
-        return relu_mlp(x, l1.W, l1.b, l2.W, l2.b, l3.W, l3.b)
+        return relu_mlp(x, *self.params())
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """forward と同じ値を、計算グラフを作らずに、ただの配列 (B, A) として求めます。"""
+        return relu_mlp_arrays(x, [p.data for p in self.params()])[-1]

@@ -23,22 +23,29 @@ class Adam(optimizers.Adam):
     """
 
     def setup(self, target: Model) -> "Adam":
-        """更新するモデルを決めます。重みは、すべてそろっていなければなりません。"""
+        """更新するモデルを決めます。モデルの重みは、すべてそろっていなければなりません。"""
         super().setup(target)
-        self.params = list(target.params())
-        self.theta = np.concatenate([p.data.ravel() for p in self.params])  # (P,)
+        self._gather()
         self.grad, self.m, self.v, self.step = (
             np.zeros_like(self.theta) for _ in range(4)
         )
-        start = 0
-        for p in self.params:
-            p.data = self.theta[start : start + p.data.size].reshape(p.data.shape)
-            start += p.data.size
         return self
 
+    def _gather(self) -> None:
+        """重みを一本のベクトルに写し、それぞれの重みを、その一部を指すビューにします。"""
+        self.params = list(self.target.params())
+        self.theta = np.concatenate([p.data.ravel() for p in self.params])  # (P,)
+        ends = np.cumsum([p.data.size for p in self.params])
+        for p, part in zip(self.params, np.split(self.theta, ends[:-1]), strict=True):
+            p.data = part.reshape(p.data.shape)
+
     def update(self) -> None:
-        """いまの勾配で、重みを一回更新します。"""
+        """いまの勾配で、重みを一回更新します。すべての重みに、勾配が要ります。"""
         self.t += 1
+        for hook in self.hooks:
+            hook(self.params)
+        if any(p.data.base is not self.theta for p in self.params):
+            self._gather()  # 写しを作ったり、重みを読みこんだりして、ビューでなくなったとき
         np.concatenate([p.grad.data.ravel() for p in self.params], out=self.grad)
         grad, m, v, step = self.grad, self.m, self.v, self.step
         # m と v は、それぞれ 1 - beta1 と 1 - beta2 で割ったものを持ちます。計算が二つ減ります
@@ -53,6 +60,7 @@ class Adam(optimizers.Adam):
         step *= self.lr * (1 - self.beta1) / scale
         self.theta -= step
         if self.t % 100 == 0:
-            # 働かなくなった ReLU の重みは勾配が 0 のままで、m が 0.9 倍ずつ縮みつづけます。
+            # 働かなくなった ReLU の重みは勾配が 0 のままで、m と v が縮みつづけます。
             # 非正規化数になると計算が何十倍も遅くなるので、その前に 0 にします
             m[np.abs(m) < 1e-20] = 0
+            v[v < 1e-30] = 0

@@ -69,7 +69,7 @@ class ReplayBuffer:
                 f"next_state の形と dtype は state ({state.shape}, {state.dtype}) と同じにしてください: "
                 f"({next_state.shape}, {next_state.dtype})"
             )
-        action = checks.integer("action", action, 0)
+        action = checks.integer("action", action, 0, 2**63)
         reward = checks.number("reward", reward)
         done = checks.flag("done", done)
 
@@ -117,8 +117,10 @@ class ReplayBuffer:
     def _allocate(self, state: np.ndarray) -> None:
         """``buffer_size`` 個ぶんの配列を確保します。"""
         n = self.buffer_size
-        self.state = np.empty((n, *state.shape), dtype=state.dtype)  # (N, ...)
         self.action = np.empty(n, dtype=np.int64)  # (N,)
         self.reward = np.empty(n, dtype=np.float32)  # (N,)
-        self.next_state = np.empty_like(self.state)  # (N, ...)
         self.done = np.empty(n, dtype=np.int32)  # (N,)
+        self.next_state = np.empty((n, *state.shape), dtype=state.dtype)  # (N, ...)
+        self.state = np.empty_like(
+            self.next_state
+        )  # 最後に。メモリが足りなければ None のまま

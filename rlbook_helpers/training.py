@@ -48,7 +48,7 @@ class TrainingRecord:
 
 
 def train_episode(
-    env: gym.Env, agent: Agent, *, seed: int | None = None
+    env: gym.Env, agent: Agent, *, seed: int | np.random.Generator | None = None
 ) -> tuple[float, int, float]:
     """一つのエピソードを、学習しながら終わりまで進めます。
 
@@ -62,7 +62,7 @@ def train_episode(
     戻り値:
         (収益, ステップ数, 損失の平均)。一度も更新しなければ、損失の平均は NaN。
     """
-    state, _ = env.reset(seed=seed)
+    state, _ = env.reset(seed=checks.env_seed(seed))
     total_reward, t, losses = 0.0, 0, []
     terminated = truncated = False
     while not (terminated or truncated):
@@ -83,7 +83,7 @@ def train(
     *,
     episodes: int,
     sync_interval: int,
-    seed: int | None = None,
+    seed: int | np.random.Generator | None = None,
     report_interval: int | None = None,
 ) -> TrainingRecord:
     """エージェントを学習させ、記録を返します。進み具合を、端末と Jupyter にバーで表示します。
@@ -129,7 +129,13 @@ def train(
     return record
 
 
-def evaluate(env: gym.Env, policy: Policy, *, episodes: int, seed: int) -> np.ndarray:
+def evaluate(
+    env: gym.Env,
+    policy: Policy,
+    *,
+    episodes: int,
+    seed: int | np.random.Generator | None = None,
+) -> np.ndarray:
     """学習せずに方策を動かし、エピソードごとの収益を返します。
 
     引数:
@@ -145,7 +151,7 @@ def evaluate(env: gym.Env, policy: Policy, *, episodes: int, seed: int) -> np.nd
     episodes = checks.integer("episodes", episodes, 1)
     returns = np.zeros(episodes)
     for episode in range(episodes):
-        state, _ = env.reset(seed=seed if episode == 0 else None)
+        state, _ = env.reset(seed=checks.env_seed(seed) if episode == 0 else None)
         terminated = truncated = False
         while not (terminated or truncated):
             state, reward, terminated, truncated, _ = env.step(policy(state))
@@ -153,7 +159,9 @@ def evaluate(env: gym.Env, policy: Policy, *, episodes: int, seed: int) -> np.nd
     return returns
 
 
-def record_frames(env: gym.Env, policy: Policy, *, seed: int) -> list[np.ndarray]:
+def record_frames(
+    env: gym.Env, policy: Policy, *, seed: int | np.random.Generator | None = None
+) -> list[np.ndarray]:
     """一つのエピソードを方策で動かし、画面を録ります。
 
     引数:
@@ -170,7 +178,7 @@ def record_frames(env: gym.Env, policy: Policy, *, seed: int) -> list[np.ndarray
         raise ValueError(
             f'env は render_mode="rgb_array" で作ってください: render_mode={env.render_mode!r}'
         )
-    state, _ = env.reset(seed=seed)
+    state, _ = env.reset(seed=checks.env_seed(seed))
     frames = [env.render()]
     terminated = truncated = False
     while not (terminated or truncated):

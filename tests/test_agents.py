@@ -114,6 +114,45 @@ class TestDQNAgent:
                 now, before
             )  # learning never touches the target network
 
+    def test_no_gradient_flows_into_the_target(self):
+        """The loss depends on qnet alone; the target network never gets a gradient."""
+        agent = DQNAgent(seed=0)
+        for _ in range(2):
+            fill(agent, 40)
+            assert all(p.grad is not None for p in agent.qnet.params())
+            assert all(p.grad is None for p in agent.qnet_target.params())
+            agent.sync_qnet()
+
+    def test_hyperparameters_are_used(self):
+        agent = DQNAgent(gamma=0.5, lr=0.25, seed=0)
+        assert agent.gamma == 0.5 and agent.optimizer.alpha == 0.25
+        with pytest.raises(ValueError, match="gamma"):
+            agent.gamma = float("nan")
+
+    def test_the_caller_s_arrays_are_left_alone(self):
+        agent = DQNAgent(batch_size=1, seed=0)
+        s, n = np.ones(4, np.float32), np.full(4, 2, np.float32)
+        agent.update(s, 0, 1.0, n, False)
+        assert (s == 1).all() and (n == 2).all()
+
+    def test_a_copy_learns_like_the_original(self):
+        agent = DQNAgent(seed=0)
+        fill(agent, 50)
+        twin = copy.deepcopy(agent)
+        fill(agent, 20, seed=1)
+        fill(twin, 20, seed=1)
+        for a, b in zip(arrays(agent.qnet), arrays(twin.qnet)):
+            np.testing.assert_array_equal(a, b)
+
+    def test_learning_goes_on_after_loading_weights(self, tmp_path):
+        agent = DQNAgent(seed=0)
+        agent.qnet.save_weights(tmp_path / "w.npz")
+        fill(agent, 40)
+        agent.qnet.load_weights(tmp_path / "w.npz")
+        before = [a.copy() for a in arrays(agent.qnet)]
+        fill(agent, 1, seed=1)
+        assert not any(np.array_equal(a, b) for a, b in zip(arrays(agent.qnet), before))
+
     def test_learning_starts_with_the_first_full_batch(self):
         agent = DQNAgent(batch_size=4, seed=0)
         s = np.zeros(4, dtype=np.float32)
@@ -160,6 +199,8 @@ class TestDQNAgent:
 
     def test_greedy_action_has_the_largest_value(self):
         agent = DQNAgent(action_size=3, seed=0)
+        for a in arrays(agent.qnet_target):
+            a[...] = 0  # acting is not the target network's business
         for s in np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32):
             assert (
                 agent.greedy_action(s)
@@ -268,9 +309,9 @@ class TestDQNAgent:
         "state", [np.zeros(3), np.zeros((1, 4)), np.full(4, np.nan), None]
     )
     def test_a_bad_state_is_refused(self, state):
-        agent = DQNAgent(epsilon=0)
-        with pytest.raises((ValueError, TypeError), match="state"):
-            agent.get_action(state)
+        for epsilon in (0, 1):
+            with pytest.raises((ValueError, TypeError), match="state"):
+                DQNAgent(epsilon=epsilon).get_action(state)
 
 
 class TestQLearningAgent:
@@ -327,3 +368,34 @@ class TestQLearningAgent:
             for a, b in zip(arrays(agent.qnet), before):
                 np.testing.assert_array_equal(a, b)
             agent.update(**good)
+
+    def test_hyperparameters_are_used(self):
+        agent = QLearningAgent(gamma=0.5, lr=0.1, action_size=2, seed=0)
+        s, n = one_hot((2, 0)), one_hot((1, 0))
+        for _ in range(2):  # the second update starts from cleared gradients
+            params = [a.astype(np.float64) for a in arrays(agent.qnet)]
+            y = -3 + 0.5 * forward(params, n)[-1].max()
+            _, grads = gradient(params, s, np.array([1]), np.array([y]))
+            agent.update(s, 1, -3.0, n, False)
+            for now, before, g in zip(arrays(agent.qnet), params, grads):
+                np.testing.assert_allclose(now, before - 0.1 * g, rtol=1e-4, atol=1e-6)
+
+    def test_greedy_action_has_the_largest_value_and_every_action_is_tried(self):
+        agent = QLearningAgent(seed=0)
+        for y in range(3):
+            s = one_hot((y, y))
+            assert agent.greedy_action(s) == agent.qnet(s).data.argmax()
+            with pytest.raises(ValueError, match="state_vec"):
+                agent.greedy_action(s * np.nan)
+        agent.epsilon = 1
+        assert {agent.get_action(s) for _ in range(100)} == {0, 1, 2, 3}
+
+    def test_same_seed_same_run(self):
+        def run(seed):
+            agent = QLearningAgent(seed=seed, epsilon=0.5)
+            actions = [agent.get_action(one_hot((0, 0))) for _ in range(30)]
+            return agent.qnet.l1.W.data, actions
+
+        (a, actions_a), (b, actions_b), (c, actions_c) = run(1), run(1), run(2)
+        assert np.array_equal(a, b) and actions_a == actions_b
+        assert not np.array_equal(a, c) and actions_a != actions_c

@@ -10,7 +10,7 @@ PACKAGE = Path(rlbook_helpers.__file__).parent
 MAY_IMPORT = {
     "dezero_compat": set(),
     "checks": set(),
-    "display": set(),
+    "display": {"checks"},
     "functions": {"dezero_compat"},
     "optimizers": {"dezero_compat"},
     "networks": {"checks", "dezero_compat", "functions"},

@@ -109,6 +109,14 @@ def test_outputs_come_from_one_execution_from_top_to_bottom(md_path):
 
 
 @each_chapter
+def test_outputs_are_as_executed(md_path):
+    nb = execute.nbformat.read(md_path.with_suffix(".ipynb"), as_version=4)
+    assert nb.metadata.outputs_sha256 == execute.seal(nb), (
+        f"make execute CHAPTER={md_path.stem}"
+    )
+
+
+@each_chapter
 def test_nothing_depends_on_when_or_where_it_was_executed(md_path):
     nb = notebook(md_path)
     assert nb["metadata"] == {**nb["metadata"], **execute.METADATA}

@@ -32,8 +32,9 @@ def test_source_of_a_method_is_not_indented():
 
 
 def test_source_of_a_value_is_refused():
-    with pytest.raises(TypeError, match="obj.*3"):
-        display.show_source(3)
+    for obj in (3, inspect, eval):
+        with pytest.raises(TypeError, match="obj"):
+            display.show_source(obj)
 
 
 def test_japanese_labels_have_glyphs(recwarn):
@@ -95,5 +96,22 @@ def test_video_is_embedded_and_described():
         and 'aria-label="明るくなる画面"' in html
     )
     assert "autoplay" not in html
-    with pytest.raises(ValueError, match="frames"):
-        display.video([], alt="")
+    assert (
+        'aria-label="&quot;x&quot;"' in display.video(frames, alt='"x"')._repr_html_()
+    )
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "name"),
+    [
+        ([], 50, "frames"),
+        ([np.zeros((4, 4, 3))], 50, "frames"),  # float64
+        ([np.zeros((4, 4, 4), np.uint8)], 50, "frames"),
+        ([np.zeros((5, 4, 3), np.uint8)], 50, "frames"),
+        ([np.zeros((4, 4, 3), np.uint8), np.zeros((6, 4, 3), np.uint8)], 50, "frames"),
+        ([np.zeros((4, 4, 3), np.uint8)], 0, "fps"),
+    ],
+)
+def test_what_is_no_film_is_refused(frames, fps, name):
+    with pytest.raises(ValueError, match=name):
+        display.video(frames, fps=fps, alt="")

@@ -84,6 +84,30 @@ def test_selected_mse_agrees_with_dezero():
     np.testing.assert_allclose(got, qs.grad.data, rtol=1e-12)
 
 
+def test_a_scaled_loss_has_scaled_gradients():
+    qs, action, target = Variable(np.ones((2, 2))), np.array([0, 1]), np.zeros(2)
+    (selected_mse(qs, action, target) * 3.0).backward()
+    np.testing.assert_allclose(qs.grad.data, [[3, 0], [0, 3]])
+
+
+def test_the_input_gets_its_gradient_too():
+    x, params = parameters()
+    gradients_of_x = []
+    for f in (relu_mlp, composed):
+        v = Variable(x)
+        weighted_sum(f(v * 1.0, *params)).backward()
+        gradients_of_x.append(v.grad.data)
+    np.testing.assert_allclose(*gradients_of_x, rtol=1e-10)
+
+
+def test_predict_is_forward_without_a_graph():
+    net = QNet2(2, seed=0)
+    x = np.random.default_rng(0).standard_normal((3, 4), dtype=np.float32)
+    kept = x.copy()
+    np.testing.assert_array_equal(net.predict(x), net(x).data)
+    np.testing.assert_array_equal(x, kept)
+
+
 def test_float32_stays_float32():
     """Also where DeZero's own functions would go on in float64 (NumPy 2)."""
     net = QNet2(2, seed=0)
@@ -140,6 +164,7 @@ def test_adam_does_not_slow_down_on_weights_whose_gradient_stays_zero():
     optimizer.update()
     for p in net.params():
         p.grad.data[...] = 0
+    optimizer.v *= 1e-20  # as after many thousand steps
     tiny = np.finfo(np.float32).tiny
     for _ in range(2000):
         optimizer.update()

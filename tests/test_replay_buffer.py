@@ -143,6 +143,7 @@ def test_same_seed_same_batches_and_no_global_randomness():
         ({"next_state": None}, TypeError),
         ({"action": -1}, ValueError),
         ({"action": 0.5}, TypeError),
+        ({"action": 2**63}, ValueError),
         ({"reward": float("nan")}, ValueError),
         ({"reward": "1"}, TypeError),
         ({"done": 2}, ValueError),

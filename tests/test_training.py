@@ -99,6 +99,31 @@ def test_same_seed_same_training():
     assert run() == run()
 
 
+def test_episodes_differ_and_start_from_the_seed():
+    def first_states(seed):
+        spy = Spy()
+        train(falling(max_episode_steps=2), spy, episodes=3, sync_interval=1, seed=seed)
+        return np.stack([spy.updates[k][0] for k in (0, 2, 4)])
+
+    states = first_states(5)
+    assert len(np.unique(states, axis=0)) == 3
+    np.testing.assert_array_equal(states, first_states(np.int64(5)))
+    assert first_states(np.random.default_rng(0)).shape == (3, 4)
+    assert (
+        len(set(evaluate(falling(), lambda s: int(s[2] > 0), episodes=8, seed=0))) > 1
+    )
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "0"])
+def test_bad_seeds_are_refused(seed):
+    for call in (
+        lambda: train(falling(), Spy(), episodes=1, sync_interval=1, seed=seed),
+        lambda: evaluate(falling(), lambda s: 0, episodes=1, seed=seed),
+    ):
+        with pytest.raises((ValueError, TypeError), match="seed"):
+            call()
+
+
 def test_returns_never_pass_the_time_limit():
     """The pole that never falls: the loop that ignores truncation would not end."""
     env = falling(max_episode_steps=30)

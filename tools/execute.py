@@ -9,6 +9,7 @@ paths of the machine are written into it, so that running twice changes nothing.
 
 import argparse
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -78,6 +79,13 @@ def read_notebook(md_path):
         cell.id = short if seen[short] == 1 else f"{short}-{seen[short]}"
     notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first format with cell ids
     return notebook
+
+
+def seal(notebook):
+    """A digest of all outputs: not even one that nbval ignores, or a figure, is edited by hand."""
+    outputs = [cell.get("outputs") for cell in notebook["cells"]]
+    text = json.dumps(outputs, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def describe(cell):
@@ -155,6 +163,10 @@ def execute(md_path):
     notebook = read_notebook(md_path)
     run(notebook, md_path)
     nbformat.validate(notebook)
+    # As it will be read again, where nbformat has split or joined lines
+    notebook.metadata["outputs_sha256"] = seal(
+        nbformat.reads(nbformat.writes(notebook), as_version=4)
+    )
     write(
         md_path.with_suffix(".ipynb"),
         nbformat.writes(notebook, indent=1, ensure_ascii=False).rstrip("\n") + "\n",
