@@ -209,6 +209,24 @@ def test_page_fits_the_screen_without_errors_or_foreign_requests(tab, page):
     assert tab.troubles == []
 
 
+@each_page
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_is_legible_and_accessible(browser, page, scheme):
+    """Contrast of text and code first of all, as axe-core measures it."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto(address(page))
+    tab.wait_for_load_state("networkidle")
+    violations = axe.run(tab).response["violations"]
+    context.close()
+    assert not [
+        (v["id"], [node["html"] for node in v["nodes"]])
+        for v in violations
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
 def test_there_is_one_search_field(tab):
     tab.goto(address("book/index"))
     fields = "button.search-button-field, button.search-button, form.bd-search"
