@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book test lab execute requirements clean distclean
+.PHONY: help venv book test lab execute bench requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -37,6 +37,9 @@ lab: venv ## JupyterLab で章を開く (.md をダブルクリックすると�
 
 execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で一つだけ)
 	@$(BIN)/python tools/execute.py $(CHAPTER)
+
+bench: venv ## 学習の速さを比べる (ARGS="--steps 4000 --rounds 5")
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

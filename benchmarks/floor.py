@@ -64,13 +64,13 @@ class FloorAgent:
     def forward(params, x, outs):
         W1, b1, W2, b2, W3, b3 = params
         h1, h2, q = outs
-        np.matmul(x, W1, out=h1)
+        np.dot(x, W1, out=h1)
         h1 += b1
         np.maximum(h1, 0, out=h1)
-        np.matmul(h1, W2, out=h2)
+        np.dot(h1, W2, out=h2)
         h2 += b2
         np.maximum(h2, 0, out=h2)
-        np.matmul(h2, W3, out=q)
+        np.dot(h2, W3, out=q)
         q += b3
         return q
 
@@ -109,17 +109,17 @@ class FloorAgent:
         error *= 2 / self.batch_size
         g3[...] = 0
         g3[self.rows, action] = error
-        np.matmul(h2.T, g3, out=gW3)
+        np.dot(h2.T, g3, out=gW3)
         np.add.reduce(g3, axis=0, out=gb3)
-        np.matmul(g3, W3.T, out=g2)
+        np.dot(g3, W3.T, out=g2)
         np.greater(h2, 0, out=self.mask)
         g2 *= self.mask
-        np.matmul(h1.T, g2, out=gW2)
+        np.dot(h1.T, g2, out=gW2)
         np.add.reduce(g2, axis=0, out=gb2)
-        np.matmul(g2, W2.T, out=g1)
+        np.dot(g2, W2.T, out=g1)
         np.greater(h1, 0, out=self.mask)
         g1 *= self.mask
-        np.matmul(x.T, g1, out=gW1)
+        np.dot(x.T, g1, out=gW1)
         np.add.reduce(g1, axis=0, out=gb1)
         self.adam()
         return loss

@@ -60,10 +60,10 @@ class QLearningAgent:
         戻り値:
             行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
         """
-        greedy = self.greedy_action(state_vec)
+        state_vec = self._as_state("state_vec", state_vec)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return greedy
+        return self.greedy_action(state_vec)
 
     def greedy_action(self, state_vec: np.ndarray) -> int:
         """価値が最も大きいと見積もる行動の番号を返します。
@@ -187,10 +187,10 @@ class DQNAgent:
         戻り値:
             行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
         """
-        greedy = self.greedy_action(state)
+        state = checks.array("state", state, (self.state_size,), np.float32)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return greedy
+        return self._greedy(state)
 
     def greedy_action(self, state: np.ndarray) -> int:
         """価値が最も大きいと見積もる行動の番号を返します。
@@ -198,7 +198,11 @@ class DQNAgent:
         例外:
             TypeError, ValueError: state が有限な数の配列 (D,) でない。
         """
-        state = checks.array("state", state, (self.state_size,), np.float32)
+        return self._greedy(
+            checks.array("state", state, (self.state_size,), np.float32)
+        )
+
+    def _greedy(self, state: np.ndarray) -> int:
         return int(self.qnet.predict(state[np.newaxis, :]).argmax())  # (1, A)
 
     def update(

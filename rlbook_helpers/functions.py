@@ -12,20 +12,24 @@ import numpy as np
 from rlbook_helpers.dezero_compat import Function, Variable
 
 
-def relu_mlp_arrays(x: np.ndarray, params: Sequence[np.ndarray]) -> list[np.ndarray]:
+def relu_mlp_arrays(
+    x: np.ndarray, Ws: Sequence[np.ndarray], bs: Sequence[np.ndarray]
+) -> list[np.ndarray]:
     """全結合層と ReLU を交互に重ねて計算します。最後の層のあとに ReLU はありません。
 
     引数:
         x: 入力 (B, I)。
-        params: 層ごとの重み (I, O) とバイアス (O,) を、入力に近い順に並べたもの。
+        Ws: 層ごとの重み (I, O)。入力に近い順に並べます。
+        bs: 層ごとのバイアス (O,)。
     戻り値:
         それぞれの層の入力と、最後の層の出力 (B, O)。
     """
+    h = x
     hs = [x]
-    for W, b in zip(params[::2], params[1::2], strict=True):
-        if len(hs) > 1:
-            np.maximum(hs[-1], 0, out=hs[-1])
-        h = hs[-1].dot(W)  # (B, O)
+    for W, b in zip(Ws, bs):
+        if h is not x:
+            np.maximum(h, 0, out=h)
+        h = h.dot(W)  # (B, O)
         h += b
         hs.append(h)
     return hs
@@ -35,13 +39,13 @@ class _ReluMLP(Function):
     """relu_mlp_arrays と、その逆伝播。"""
 
     def forward(self, x: np.ndarray, *params: np.ndarray) -> np.ndarray:
-        *self.hs, y = relu_mlp_arrays(x, params)
+        *self.hs, y = relu_mlp_arrays(x, params[::2], params[1::2])
         return y
 
     def backward(self, gy: Variable) -> tuple[Variable, ...]:
         Ws = [p.data for p in self.inputs[1::2]]
         g, grads = gy.data, []  # (B, O)
-        for h, W in zip(reversed(self.hs), reversed(Ws), strict=True):
+        for h, W in zip(reversed(self.hs), reversed(Ws)):
             grads += g.sum(axis=0), h.T.dot(g)  # (O,), (I, O)
             g = g.dot(W.T)  # (B, I)
             if h is not self.hs[0]:

@@ -133,4 +133,6 @@ class QNet2(Model):
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """forward と同じ値を、計算グラフを作らずに、ただの配列 (B, A) として求めます。"""
-        return relu_mlp_arrays(x, [p.data for p in self.params()])[-1]
+        l1, l2, l3 = self.l1, self.l2, self.l3
+        Ws, bs = (l1.W.data, l2.W.data, l3.W.data), (l1.b.data, l2.b.data, l3.b.data)
+        return relu_mlp_arrays(x, Ws, bs)[-1]

@@ -100,19 +100,22 @@ class ReplayBuffer:
                 f"batch_size ({self.batch_size}) 個の遷移を取り出せません: いま {len(self)} 個です"
             )
         i = self.rng.choice(len(self), size=self.batch_size, replace=False)  # (B,)
-        arrays = self.state, self.action, self.reward, self.next_state, self.done
-        return tuple(x.take(i, axis=0) for x in arrays)
+        return (
+            self.state.take(i, axis=0),
+            self.action.take(i),
+            self.reward.take(i),
+            self.next_state.take(i, axis=0),
+            self.done.take(i),
+        )
 
     def _check_state(self, name: str, value: np.ndarray) -> np.ndarray:
         """状態を検査します。二つ目からは、形と dtype が最初のものと同じことも確かめます。"""
         if self.state is None:
             return checks.array(name, value)
-        value = checks.array(name, value, self.state.shape[1:])
-        if value.dtype != self.state.dtype:
-            raise TypeError(
-                f"{name} の dtype は {self.state.dtype} にしてください: {value.dtype}"
-            )
-        return value
+        dtype = self.state.dtype
+        if getattr(value, "dtype", dtype) != dtype:
+            raise TypeError(f"{name} の dtype は {dtype} にしてください: {value.dtype}")
+        return checks.array(name, value, self.state.shape[1:], dtype)
 
     def _allocate(self, state: np.ndarray) -> None:
         """``buffer_size`` 個ぶんの配列を確保します。"""

@@ -1,0 +1,106 @@
+"""The agent of the package against the original's algorithm, written literally on DeZero."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlbook_helpers import DQNAgent
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+from floor import FloorAgent  # noqa: E402
+from literal import LiteralAgent  # noqa: E402
+
+LAYERS = ("l1", "l2", "l3")
+
+
+@pytest.fixture
+def global_random_state():
+    """The literal version draws from the global generators, as the notebook does."""
+    import random
+
+    kept = np.random.get_state(), random.getstate()
+    yield
+    np.random.set_state(kept[0])
+    random.setstate(kept[1])
+
+
+def transitions(count, seed=0):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        state, next_state = rng.standard_normal((2, 4), dtype=np.float32)
+        yield (
+            state,
+            int(rng.integers(2)),
+            float(rng.random()),
+            next_state,
+            bool(rng.random() < 0.2),
+        )
+
+
+def arrays(net):
+    return [
+        a
+        for name in LAYERS
+        for a in (getattr(net, name).W.data, getattr(net, name).b.data)
+    ]
+
+
+@pytest.fixture
+def pair(global_random_state):
+    """Both agents with the same weights and full buffers; ours hands its batches to the other."""
+    ours, literal = DQNAgent(seed=0), LiteralAgent(0)
+    for transition in transitions(31):
+        ours.update(*transition)
+    for a, net in ((ours.qnet, literal.qnet), (ours.qnet_target, literal.qnet_target)):
+        for name in LAYERS:
+            getattr(net, name).W.data = getattr(a, name).W.data.copy()
+            getattr(net, name).b.data = getattr(a, name).b.data.copy()
+    return ours, literal
+
+
+def learn_both(ours, literal, transition):
+    batches = []
+    get_batch = ours.replay_buffer.get_batch
+    ours.replay_buffer.get_batch = lambda: batches.append(get_batch()) or batches[-1]
+    loss = ours.update(*transition)
+    ours.replay_buffer.get_batch = get_batch
+    return loss, literal.learn(list(zip(*batches[0])))
+
+
+def test_one_update_is_that_of_the_literal_version(pair):
+    ours, literal = pair
+    loss, literal_loss = learn_both(ours, literal, next(transitions(1, seed=1)))
+    assert loss == pytest.approx(float(literal_loss), rel=1e-5)
+    for a, b in zip(arrays(ours.qnet), arrays(literal.qnet)):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
+
+
+def test_a_thousand_updates_stay_together(pair):
+    """Rounding differs (float32 here, partly float64 there) and grows slowly."""
+    ours, literal = pair
+    for k, transition in enumerate(transitions(1000, seed=1)):
+        loss, literal_loss = learn_both(ours, literal, transition)
+        assert loss == pytest.approx(float(literal_loss), rel=0.02, abs=1e-4)
+        if k % 100 == 0:
+            ours.sync_qnet()
+            literal.sync_qnet()
+    for a, b in zip(arrays(ours.qnet), arrays(literal.qnet)):
+        np.testing.assert_allclose(a, b, atol=0.01)
+
+
+def test_the_floor_is_the_same_algorithm():
+    """What the speed is measured against must not be a simpler computation."""
+    ours, floor = DQNAgent(seed=0), FloorAgent(0)
+    for a, b in zip(floor.params, arrays(ours.qnet)):
+        a[...] = b
+    floor.sync_qnet()
+    floor.rng, ours.replay_buffer.rng = (
+        np.random.default_rng(5),
+        np.random.default_rng(5),
+    )
+    for transition in transitions(200):
+        a, b = ours.update(*transition), floor.update(*transition)
+        assert (a is None) == (b is None)
+        assert a is None or a == pytest.approx(b, rel=1e-4)
