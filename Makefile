@@ -33,7 +33,7 @@ test: book ## 本を組み立ててからテストする
 	@$(BIN)/python -m pytest
 
 lab: venv ## JupyterLab で章を開く (.md をダブルクリックするとノートブックになる)
-	@$(BIN)/jupyter-lab chapters
+	@$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/chapters
 
 execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で一つだけ)
 	@$(BIN)/python tools/execute.py $(CHAPTER)

@@ -13,8 +13,11 @@ import imageio_ffmpeg
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
-from IPython.display import Markdown, Video
+from IPython.display import Video
 from matplotlib.figure import Figure
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 from rlbook_helpers import checks
 
@@ -64,13 +67,41 @@ def setup_display() -> None:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 
-def show_source(obj) -> Markdown:
+class Listing:
+    """色づけされたソースコード。
+
+    本の HTML は Markdown のほうを使い、明暗それぞれの配色で色づけします。
+    JupyterLab は HTML のほうを使います。
+
+    属性:
+        path: ソースコードのあるファイル。
+        source: ソースコード。
+    """
+
+    def __init__(self, path: str, source: str):
+        self.path = path
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"{self.path}\n\n{self.source}"
+
+    def _repr_markdown_(self) -> str:
+        return f"`{self.path}`\n\n```python\n{self.source}```\n"
+
+    def _repr_html_(self) -> str:
+        box = "background: #f6f8fa; color: #1f2933; padding: 0.8em; overflow-x: auto"
+        formatter = HtmlFormatter(noclasses=True, nobackground=True, cssstyles=box)
+        code = highlight(self.source, PythonLexer(), formatter)
+        return f"<code>{html.escape(self.path)}</code>\n{code}"
+
+
+def show_source(obj) -> Listing:
     """クラスや関数のソースコードを、いま動いているパッケージから取り出して見せます。
 
     引数:
         obj: クラス、関数、またはメソッド。
     戻り値:
-        色づけされたコード。HTML でも Jupyter でも、それぞれの配色になります。
+        色づけされたコード。HTML の本でも Jupyter でも読めます。
     例外:
         TypeError: クラスでも関数でもないもの、ソースコードのないもの。
     """
@@ -81,7 +112,7 @@ def show_source(obj) -> Markdown:
         raise TypeError(
             f"obj はソースコードのあるクラスか関数にしてください: {obj!r}"
         ) from None
-    return Markdown(f"`{path}`\n\n```python\n{source}```\n")
+    return Listing(path, source)
 
 
 def define_area(state: Sequence[float]) -> Figure:

@@ -20,15 +20,27 @@ def clean_figures():
 
 
 def test_source_is_that_of_the_package():
-    shown = display.show_source(rlbook_helpers.ReplayBuffer).data
-    assert inspect.getsource(rlbook_helpers.ReplayBuffer) in shown
+    source = inspect.getsource(rlbook_helpers.ReplayBuffer)
+    listing = display.show_source(rlbook_helpers.ReplayBuffer)
+    shown = listing._repr_markdown_()
+    assert source in shown and source in repr(listing)
     assert shown.startswith(
         "`rlbook_helpers/replay_buffer.py`\n\n```python\n"
     ) and shown.endswith("\n```\n")
 
 
+def test_source_is_highlighted_in_jupyter_too():
+    shown = display.show_source(rlbook_helpers.ReplayBuffer)._repr_html_()
+    assert (
+        '<span style="color: #' in shown
+        and "<code>rlbook_helpers/replay_buffer.py" in shown
+    )
+
+
 def test_source_of_a_method_is_not_indented():
-    assert "\ndef update(" in display.show_source(rlbook_helpers.DQNAgent.update).data
+    assert display.show_source(rlbook_helpers.DQNAgent.update).source.startswith(
+        "def update("
+    )
 
 
 def test_source_of_a_value_is_refused():
