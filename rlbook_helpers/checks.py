@@ -8,6 +8,10 @@ import numpy as np
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
+def _message(name: str, expected: str, value) -> str:
+    return f"{name} は {expected}にしてください: {value!r}"
+
+
 def integer(name: str, value, low: int, high: int | None = None) -> int:
     """``low`` 以上 (``high`` があれば ``high`` 未満) の整数であることを確かめて返します。
 
@@ -15,16 +19,19 @@ def integer(name: str, value, low: int, high: int | None = None) -> int:
         TypeError: 整数でない (bool も断ります)。
         ValueError: 範囲の外にある。
     """
+
+    def message() -> str:
+        limits = f"{low} 以上" if high is None else f"{low} 以上 {high} 未満"
+        return _message(name, f"{limits}の整数", value)
+
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(message())
     try:
         result = operator.index(value)
-        error = TypeError if isinstance(value, (bool, np.bool_)) else None
     except TypeError:
-        error = TypeError
-    if error is None and (result < low or (high is not None and result >= high)):
-        error = ValueError
-    if error is not None:
-        expected = f"{low} 以上" if high is None else f"{low} 以上 {high} 未満"
-        raise error(f"{name} は {expected}の整数にしてください: {value!r}")
+        raise TypeError(message()) from None
+    if result < low or (high is not None and result >= high):
+        raise ValueError(message())
     return result
 
 
@@ -37,27 +44,25 @@ def number(
         TypeError: 数でない。
         ValueError: NaN、無限大、または範囲の外にある。
     """
-    error = None
-    if not isinstance(value, (int, float)) and (
-        isinstance(value, (str, bytes)) or np.ndim(value) != 0
-    ):
-        error = TypeError
-    else:
-        try:
-            result = float(value)
-        except TypeError:
-            error = TypeError
-        except OverflowError:
-            error = ValueError
-    if error is None and not low <= result <= high:  # NaN との比較は偽です
-        error = ValueError
-    if error is not None:
-        expected = (
-            f"{low:g} 以上 {high:g} 以下の数"
-            if high < _FLOAT32_MAX
-            else "float32 で表せる有限な数"
+
+    def message() -> str:
+        in_float32 = (low, high) == (-_FLOAT32_MAX, _FLOAT32_MAX)
+        expected = f"{low:g} 以上 {high:g} 以下の数"
+        return _message(
+            name, "float32 で表せる有限な数" if in_float32 else expected, value
         )
-        raise error(f"{name} は {expected}にしてください: {value!r}")
+
+    is_number = isinstance(value, (int, float))
+    if not is_number and (isinstance(value, (str, bytes)) or np.ndim(value) != 0):
+        raise TypeError(message())
+    try:
+        result = float(value)
+    except TypeError:
+        raise TypeError(message()) from None
+    except OverflowError:
+        result = math.inf
+    if not low <= result <= high:  # NaN との比較は偽なので、ここで断れます
+        raise ValueError(message())
     return result
 
 
@@ -69,7 +74,7 @@ def positive(name: str, value) -> float:
         ValueError: 0 以下、NaN、または無限大。
     """
     if number(name, value) <= 0:
-        raise ValueError(f"{name} は正の数にしてください: {value!r}")
+        raise ValueError(_message(name, "正の数", value))
     return float(value)
 
 
@@ -81,9 +86,9 @@ def flag(name: str, value) -> int:
         ValueError: 0 でも 1 でもない整数。
     """
     if not isinstance(value, (bool, np.bool_, int, np.integer)):
-        raise TypeError(f"{name} は True か False にしてください: {value!r}")
+        raise TypeError(_message(name, "True か False ", value))
     if value not in (0, 1):
-        raise ValueError(f"{name} は True か False にしてください: {value!r}")
+        raise ValueError(_message(name, "True か False ", value))
     return int(value)
 
 
