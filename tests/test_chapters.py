@@ -59,7 +59,7 @@ UNWANTED = {
     "a memory address": r"\b0x[0-9a-fA-F]{6,}",
     "a time of day": r"\b\d\d:\d\d:\d\d\b",
     "a date": r"\b20\d\d-\d\d-\d\d\b",
-    "a path": r"(/home/|/root/|/Users/|/tmp/|[A-Z]:\\\\|site-packages)",
+    "a path": r"/(home|root|Users|tmp)/|[A-Z]:\\\\|site-packages",
     "a banner": r"(?i)hello from the pygame|pygame-ce \d",
     "a warning": r"\b\w*Warning\b",
     "a progress bar": r"\d+%\|",
