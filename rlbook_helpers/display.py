@@ -124,10 +124,11 @@ def define_area(state: Sequence[float]) -> Figure:
         中身のない図。
     """
     x, x_dot, theta, theta_dot = checks.array("state", state, (4,))
-    fig = plt.figure(figsize=(9, 6.6))
+    fig = plt.figure(figsize=(6.4, 6.6))
     fig.suptitle(
         "倒立振子 (CartPole-v1) の最初の状態\n"
-        f"カートの位置 {x:.3f}, カートの速度 {x_dot:.3f}, 棒の角度 {theta:.3f}, 棒の角速度 {theta_dot:.3f}"
+        f"カートの位置 {x:.3f}, カートの速度 {x_dot:.3f}\n"
+        f"棒の角度 {theta:.3f}, 棒の角速度 {theta_dot:.3f}"
     )
     return fig
 
@@ -157,7 +158,8 @@ def plot_frames(
     for t, (frame, end, ax) in enumerate(zip(frames, ended, axes.flat)):
         ax.imshow(frame[::2, ::2])  # 縮めて並べるので、画素は半分で足ります
         ax.set(xticks=[], yticks=[])
-        ax.set_title(f"{t + 1}", fontsize=7, pad=2, color=RED if end else INK)
+        if end or t % columns == 0:  # 狭い画面でも読めるように、数を絞ります
+            ax.set_title(f"{t + 1}", fontsize=9, pad=2, color=RED if end else INK)
         for spine in ax.spines.values():
             spine.set(
                 visible=True, color=RED if end else GREY, linewidth=2.0 if end else 0.5
@@ -176,7 +178,7 @@ def plot_action_values(env, Q: Mapping[tuple[tuple[int, int], int], float]) -> F
     centre = (0.5, 0.5)
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]  # 左上から時計回り。y は下向き
     sides = [(0, 1), (3, 2), (0, 3), (1, 2)]  # 上、下、左、右の辺の両端
-    label_at = [(0.5, 0.2), (0.5, 0.84), (0.22, 0.5), (0.78, 0.5)]
+    label_at = [(0.5, 0.25), (0.5, 0.84), (0.22, 0.5), (0.78, 0.5)]
     scale = max(abs(q) for q in Q.values()) or 1.0
     cmap = plt.get_cmap("RdYlGn")
 
@@ -228,7 +230,23 @@ def plot_action_values(env, Q: Mapping[tuple[tuple[int, int], int], float]) -> F
             if env.reward_map[y, x] == -1
             else ""
         )
-        ax.text(x + 0.03, y + 0.03, name, ha="left", va="top", fontsize=8.5)
+        if name:
+            colour = RED if name.startswith("爆弾") else INK
+            box = {
+                "boxstyle": "round,pad=0.15",
+                "facecolor": "white",
+                "edgecolor": colour,
+            }
+            ax.text(
+                x + 0.06,
+                y + 0.07,
+                name,
+                ha="left",
+                va="top",
+                fontsize=8,
+                color=colour,
+                bbox=box,
+            )
     ax.set(
         xlim=(0, env.width), ylim=(env.height, 0), aspect="equal", xticks=[], yticks=[]
     )

@@ -227,8 +227,9 @@ def test_page_is_legible_and_accessible(browser, page, scheme):
     ]
 
 
-def test_there_is_one_search_field(tab):
-    tab.goto(address("book/index"))
+@pytest.mark.parametrize("page", ["book/index", "search"])
+def test_there_is_one_search_field(tab, page):
+    tab.goto(address(page))
     fields = "button.search-button-field, button.search-button, form.bd-search"
     visible = [element for element in tab.locator(fields).all() if element.is_visible()]
     assert len(visible) == 1
@@ -243,6 +244,24 @@ def test_the_sidebar_opens_on_a_phone(tab):
     tab.wait_for_timeout(400)  # the drawer slides in
     box = link.bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 375
+
+
+@each_page
+def test_the_interface_is_japanese(browser, page):
+    """Every label and tooltip outside the text, the names of chapters apart."""
+    tab = browser.new_page(locale="ja-JP")
+    tab.goto(address(page))
+    tab.wait_for_load_state("networkidle")
+    labels = tab.evaluate(
+        """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('mjx-container'))
+        .flatMap(e => ['title', 'aria-label', 'data-tooltip', 'data-bs-original-title', 'placeholder']
+          .filter(a => !(a == 'title' && e.closest('article')))  // titles of links are those of pages
+          .map(a => e.getAttribute(a)).filter(Boolean))"""
+    )
+    tab.close()
+    assert labels
+    english = {label for label in labels if not re.search("[ぁ-んァ-ヶ一-龠]", label)}
+    assert {label for label in english if not re.match(r"\d+\. ", label)} == set()
 
 
 def test_the_long_table_and_the_listings_scroll_inside_their_boxes(tab):
