@@ -53,7 +53,7 @@ class FloorAgent:
         self.batch = np.empty((2, b, 4), np.float32)
         self.h = [np.empty((b, o), np.float32) for o in SIZES[1:]]
         self.h_target = [np.empty((b, o), np.float32) for o in SIZES[1:]]
-        self.one = [np.empty((1, o), np.float32) for o in SIZES[1:]]
+        self.one = [np.empty(o, np.float32) for o in SIZES[1:]]
         self.g = [np.empty((b, o), np.float32) for o in SIZES[1:]]
         self.mask = np.empty((b, 128), bool)
 
@@ -77,7 +77,7 @@ class FloorAgent:
     def get_action(self, state):
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return int(self.forward(self.params, state[np.newaxis], self.one).argmax())
+        return int(self.forward(self.params, state, self.one).argmax())
 
     def update(self, state, action, reward, next_state, done):
         i = self.num_added % self.buffer_size

@@ -1,9 +1,11 @@
 """Train the contestants in turn and compare their speed: `make bench`.
 
-    python benchmarks/run.py [--steps 4000] [--rounds 5] [--out _build/bench.json]
+    python benchmarks/run.py [--steps 4000] [--rounds 5] [--ladder] [--out _build/bench.json]
 
-Every round trains each contestant once, so that a drift of the machine's speed meets all of them.
-One thread; the first steps, which only fill the buffer and the caches, are not timed.
+In every round all contestants train side by side, each for a slice of 250 steps and then the
+next one, so that a drift of the machine's speed meets all of them. One thread; the first steps,
+which only fill the buffer and the caches, are not timed. With --ladder, the versions between the
+notebook's algorithm and `DQNAgent` run as well, and the time of their parts is taken.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from datetime import date
 from importlib.metadata import version
@@ -21,21 +24,27 @@ from tabulate import tabulate
 from threadpoolctl import threadpool_limits
 
 from floor import FloorAgent
-from literal import LiteralAgent
-from rlbook_helpers import DQNAgent
+from ladder import LADDER, PARTS, watch
 
-WARM_UP, SYNC_INTERVAL = 500, 20
+WARM_UP, SLICE, SYNC_INTERVAL = 500, 250, 20
 
-CONTESTANTS = {
-    "literal": LiteralAgent,
-    "ours": lambda seed: DQNAgent(seed=seed),
-    "floor": FloorAgent,
-}
 NAMES = {
     "literal": "the notebook's algorithm, DeZero as it is",
     "pytorch": "the same algorithm, eager PyTorch",
     "ours": "DQNAgent of this book",
     "floor": "hand-fused NumPy, no framework",
+    "float32": "+ float32 throughout",
+    "no_graph": "+ no graph without gradients",
+    "ring": "+ ring buffer",
+    "flat_adam": "+ Adam on one vector",
+    "arrays": "+ arrays without Variables",
+    "fused": "+ network and loss as one Function",
+    "in_place": "+ gradients in place",
+}
+CONTESTANTS = {
+    "literal": LADDER["literal"],
+    "ours": LADDER["ours"],
+    "floor": FloorAgent,
 }
 try:
     import torch
@@ -47,15 +56,12 @@ except ImportError:
     NAMES["pytorch"] += " (not installed: pip install -r requirements-bench.txt)"
 
 
-def steps_per_second(make_agent, steps: int, seed: int) -> float:
-    """The whole training loop on CartPole-v1, as chapter 4 runs it."""
+def training(agent, seed: int):
+    """The whole training loop on CartPole-v1, as chapter 4 runs it; a pause after every step."""
     env = gym.make("CartPole-v1")
-    agent = make_agent(seed)
     state, _ = env.reset(seed=seed)
     episode = 0
-    for step in range(WARM_UP + steps):
-        if step == WARM_UP:
-            start = time.perf_counter()
+    while True:
         action = agent.get_action(state)
         next_state, reward, terminated, truncated, _ = env.step(action)
         agent.update(state, action, reward, next_state, terminated)
@@ -65,7 +71,49 @@ def steps_per_second(make_agent, steps: int, seed: int) -> float:
             if episode % SYNC_INTERVAL == 0:
                 agent.sync_qnet()
             episode += 1
-    return steps / (time.perf_counter() - start)
+        yield
+
+
+def seconds_for(loop, steps: int) -> float:
+    start = time.perf_counter()
+    for _ in range(steps):
+        next(loop)
+    return time.perf_counter() - start
+
+
+def race(contestants: dict, steps: int, seed: int) -> dict[str, float]:
+    """Steps per second of each contestant, all of them training in turns."""
+    loops = {name: training(make(seed), seed) for name, make in contestants.items()}
+    for loop in loops.values():
+        seconds_for(loop, WARM_UP)
+    seconds = dict.fromkeys(loops, 0.0)
+    for done in range(0, steps, SLICE):
+        for name, loop in loops.items():
+            seconds[name] += seconds_for(loop, min(SLICE, steps - done))
+    return {name: round(steps / s, 1) for name, s in seconds.items()}
+
+
+def profile(names: tuple[str, ...], steps: int) -> dict[str, dict[str, float]]:
+    """Microseconds per step that the parts of these contestants take, and the whole step."""
+    agents = {name: LADDER[name](0) for name in names}
+    loops = {name: training(agent, 0) for name, agent in agents.items()}
+    for loop in loops.values():
+        seconds_for(loop, WARM_UP)
+    parts = {name: watch(agent) for name, agent in agents.items()}
+    seconds = dict.fromkeys(loops, 0.0)
+    for _ in range(0, steps, SLICE):
+        for name, loop in loops.items():
+            seconds[name] += seconds_for(loop, SLICE)
+    return {
+        name: {
+            part: round(s / steps * 1e6, 1)
+            for part, s in [
+                *((p, parts[name][p]) for p in PARTS),
+                ("total", seconds[name]),
+            ]
+        }
+        for name in names
+    }
 
 
 def processor() -> str:
@@ -81,17 +129,14 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def measure(steps: int, rounds: int) -> dict:
+def measure(contestants: dict, steps: int, rounds: int) -> dict:
     """Steps per second of every contestant, round by round, with what they were measured on."""
-    speeds = {name: [] for name in CONTESTANTS}
-    with threadpool_limits(1):
-        for seed in range(rounds):
-            for name, make_agent in CONTESTANTS.items():
-                speeds[name].append(round(steps_per_second(make_agent, steps, seed), 1))
-            print(
-                f"round {seed + 1}: "
-                + ", ".join(f"{n} {s[-1]:.0f}" for n, s in speeds.items())
-            )
+    speeds = {name: [] for name in contestants}
+    for seed in range(rounds):
+        for name, speed in race(contestants, steps, seed).items():
+            speeds[name].append(speed)
+        latest = ", ".join(f"{n} {s[-1]:.0f}" for n, s in speeds.items())
+        print(f"round {seed + 1}: {latest}", file=sys.stderr)
     packages = ["numpy", "dezero", "gymnasium"] + ["torch"] * ("pytorch" in speeds)
     return {
         "date": date.today().isoformat(),
@@ -112,23 +157,20 @@ def ratio(record: dict, name: str, other: str) -> float:
 
 def table(record: dict) -> str:
     rows = []
-    for name, title in NAMES.items():
+    for name in dict.fromkeys(["literal", "pytorch", *record["steps_per_second"]]):
         speeds = record["steps_per_second"].get(name)
         if speeds is None:
-            rows.append([title, "-", "-", "-"])
+            rows.append([NAMES[name], "-", "-", "-", "-"])
         else:
             spread = f"{min(speeds):.0f} - {max(speeds):.0f}"
+            times = [
+                f"{ratio(record, name, other):.2f}" for other in ("literal", "floor")
+            ]
             rows.append(
-                [
-                    title,
-                    f"{statistics.median(speeds):.0f}",
-                    spread,
-                    f"{ratio(record, name, 'literal'):.2f}",
-                ]
+                [NAMES[name], f"{statistics.median(speeds):.0f}", spread, *times]
             )
-    return tabulate(
-        rows, headers=["", "steps/s (median)", "min - max", "times literal"]
-    )
+    headers = ["", "steps/s (median)", "min - max", "/ literal", "/ floor"]
+    return tabulate(rows, headers=headers, disable_numparse=True)
 
 
 def main() -> None:
@@ -139,10 +181,20 @@ def main() -> None:
         "--steps", type=int, default=4000, help="timed steps of a training"
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--ladder", action="store_true", help="also every version in between"
+    )
     parser.add_argument("--out", type=Path, default=Path("_build/bench.json"))
     arguments = parser.parse_args()
-    record = measure(arguments.steps, arguments.rounds)
-    print("\n" + table(record))
+    if arguments.steps < 1 or arguments.rounds < 1:
+        parser.error("--steps and --rounds must be at least 1")
+    contestants = {**(LADDER if arguments.ladder else {}), **CONTESTANTS}
+    with threadpool_limits(1):
+        record = measure(contestants, arguments.steps, arguments.rounds)
+        if arguments.ladder:
+            print("the time of the parts", file=sys.stderr)
+            record["microseconds"] = profile(("literal", "in_place"), arguments.steps)
+    print(table(record))
     for other, wanted in (("literal", 3.0), ("pytorch", 4.0), ("floor", 0.7)):
         if other in record["steps_per_second"]:
             print(

@@ -6,7 +6,7 @@ import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.dezero_compat import F, no_grad, optimizers
-from rlbook_helpers.functions import selected_mse
+from rlbook_helpers.functions import q_loss
 from rlbook_helpers.networks import QNet1, QNet2
 from rlbook_helpers.optimizers import Adam
 from rlbook_helpers.replay_buffer import ReplayBuffer
@@ -166,7 +166,9 @@ class DQNAgent:
         self.state_size = checks.integer("state_size", state_size, 1)
         self.rng = checks.generator(seed)
 
-        self.replay_buffer = ReplayBuffer(buffer_size, batch_size, seed=self.rng)
+        self.replay_buffer = ReplayBuffer(
+            buffer_size, batch_size, state_shape=(self.state_size,), seed=self.rng
+        )
         self.buffer_size = self.replay_buffer.buffer_size
         self.batch_size = self.replay_buffer.batch_size
         self.qnet = QNet2(action_size, state_size, seed=self.rng)
@@ -203,7 +205,7 @@ class DQNAgent:
         )
 
     def _greedy(self, state: np.ndarray) -> int:
-        return int(self.qnet.predict(state[np.newaxis, :]).argmax())  # (1, A)
+        return int(self.qnet.predict(state).argmax())  # 行動価値 (A,) の最大
 
     def update(
         self,
@@ -226,23 +228,20 @@ class DQNAgent:
         例外:
             TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
         """
-        shape = (self.state_size,)
-        state = checks.array("state", state, shape, np.float32)
         action = checks.integer("action", action, 0, self.action_size)
-        next_state = checks.array("next_state", next_state, shape, np.float32)
         self.replay_buffer.add(state, action, reward, next_state, done)
-        if len(self.replay_buffer) < self.replay_buffer.batch_size:
+        if len(self.replay_buffer) < self.batch_size:
             return None
         state, action, reward, next_state, done = self.replay_buffer.get_batch()
 
         # TD ターゲット。計算グラフを作らないので、勾配は流れません
         next_qs = self.qnet_target.predict(next_state)  # (B, A)
         next_q_max = next_qs.max(axis=1)  # (B,)
-        not_done = (1 - done).astype(np.float32)  # (B,) 終端の先に価値はありません
-        target = reward + not_done * self.gamma * next_q_max  # (B,)
+        # (B,) 終端 (done が 1) の先に価値はありません
+        target = reward + self.gamma * next_q_max * (done == 0)
 
-        qs = self.qnet(state)  # (B, A)
-        loss = selected_mse(qs, action, target)
+        grads = self.optimizer.grads  # 勾配を、オプティマイザの置き場にじかに書きます
+        loss = q_loss(self.qnet, state, action, target, out=grads)
         self.qnet.cleargrads()
         loss.backward()
         self.optimizer.update()

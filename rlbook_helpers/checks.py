@@ -103,7 +103,7 @@ def array(
         shape: 形。None なら問いません。
         dtype: 変換する dtype。None なら、もとのままです。
     例外:
-        TypeError: 数の配列でない。
+        TypeError: 数の配列でない、または小数を整数の dtype に変換することになる。
         ValueError: 形が違う、または (変換した後に) NaN か無限大を含む。
     """
     if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape:
@@ -134,6 +134,10 @@ def _as_array(name: str, value, shape, dtype) -> np.ndarray:
             f"{name} の形は {shape} にしてください: 形 {result.shape} の {value!r}"
         )
     if dtype is not None and result.dtype != dtype:
+        if not np.can_cast(result.dtype, dtype, "same_kind"):
+            raise TypeError(
+                f"{name} の dtype は {np.dtype(dtype)} にしてください: {result.dtype}"
+            )
         with np.errstate(over="ignore"):  # あふれて無限大になった値は、array が断ります
             result = result.astype(dtype)
     return result

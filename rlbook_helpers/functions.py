@@ -1,4 +1,4 @@
-"""DQN の内側で使う DeZero の Function。値も勾配も、NumPy の配列のまま一度に計算します。
+"""DQN の内側で使う、ネットワークと損失の計算。値も勾配も、NumPy の配列のまま一度に求めます。
 
 DeZero の関数を組みあわせても、同じ値と勾配になります。まとめる理由は速さだけです。
 小さなネットワークでは、計算そのものより、``Variable`` と ``Function`` を作る手間のほうが
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlbook_helpers.dezero_compat import Function, Variable
+from rlbook_helpers.dezero_compat import Function, Model, Variable
 
 
-def relu_mlp_arrays(
+def relu_mlp(
     x: np.ndarray, Ws: Sequence[np.ndarray], bs: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
     """全結合層と ReLU を交互に重ねて計算します。最後の層のあとに ReLU はありません。
 
     引数:
-        x: 入力 (B, I)。
+        x: 入力 (B, I)。一つだけの入力 (I,) も渡せます。
         Ws: 層ごとの重み (I, O)。入力に近い順に並べます。
         bs: 層ごとのバイアス (O,)。
     戻り値:
@@ -35,61 +35,56 @@ def relu_mlp_arrays(
     return hs
 
 
-class _ReluMLP(Function):
-    """relu_mlp_arrays と、その逆伝播。"""
+class _QLoss(Function):
+    """q_loss の順伝播と逆伝播。入力は重みだけなので、勾配は重みにだけ流れます。"""
 
-    def forward(self, x: np.ndarray, *params: np.ndarray) -> np.ndarray:
-        *self.hs, y = relu_mlp_arrays(x, params[::2], params[1::2])
-        return y
+    def __init__(self, state, action, target, out):
+        self.state, self.target, self.out = state, target, out
+        self.index = np.arange(len(action)), action
+
+    def forward(self, *params: np.ndarray) -> np.ndarray:
+        *self.hs, qs = relu_mlp(self.state, params[::2], params[1::2])  # qs は (B, A)
+        diff = qs[self.index] - self.target  # (B,)
+        self.gqs = np.zeros(qs.shape, qs.dtype)  # (B, A) 選ばなかった行動の勾配は 0
+        self.gqs[self.index] = diff * (2 / len(diff))
+        return diff.dot(diff) / diff.dtype.type(len(diff))
 
     def backward(self, gy: Variable) -> tuple[Variable, ...]:
-        Ws = [p.data for p in self.inputs[1::2]]
-        g, grads = gy.data, []  # (B, O)
-        for h, W in zip(reversed(self.hs), reversed(Ws)):
-            grads += g.sum(axis=0), h.T.dot(g)  # (O,), (I, O)
-            g = g.dot(W.T)  # (B, I)
-            if h is not self.hs[0]:
-                g *= h > 0
-        return tuple(Variable(x) for x in [g, *reversed(grads)])
+        params, grads = self.inputs, self.out
+        if grads is None or any(p.grad is not None for p in params):
+            grads = [Variable(np.empty_like(p.data)) for p in params]
+        g = self.gqs * gy.data  # (B, A)
+        for k in reversed(range(len(self.hs))):
+            np.dot(self.hs[k].T, g, out=grads[2 * k].data)  # 重み (I, O)
+            np.add.reduce(g, axis=0, out=grads[2 * k + 1].data)  # バイアス (O,)
+            if k > 0:
+                g = g.dot(params[2 * k].data.T)  # (B, I)
+                g *= self.hs[k] > 0  # ReLU の勾配
+        return tuple(grads)
 
 
-def relu_mlp(x, *params) -> Variable:
-    """relu_mlp_arrays を、計算グラフを作りながら計算します。
+def q_loss(
+    qnet: Model,
+    state: np.ndarray,
+    action: np.ndarray,
+    target: np.ndarray,
+    *,
+    out: Sequence[Variable] | None = None,
+) -> Variable:
+    """選んだ行動の価値 Q(s, a) と、TD ターゲットとの平均二乗誤差。
 
-    DeZero の ``F.linear`` と ``F.relu`` を重ねたものと、同じ値と勾配です。
+    ``F.mean_squared_error(qnet(state)[np.arange(B), action], target)`` と同じ値と勾配です。
     ただし、勾配をさらに微分することはできません。
-    """
-    return _ReluMLP()(x, *params)
-
-
-class _SelectedMSE(Function):
-    """選んだ行動の価値と、TD ターゲットとの平均二乗誤差。"""
-
-    def __init__(self, action: np.ndarray, target: np.ndarray):
-        self.index = np.arange(len(action)), action
-        self.target = target
-
-    def forward(self, qs: np.ndarray) -> np.ndarray:
-        self.diff = qs[self.index] - self.target  # (B,)
-        return self.diff.dot(self.diff) / self.diff.dtype.type(len(self.diff))
-
-    def backward(self, gy: Variable) -> Variable:
-        gqs = np.zeros_like(self.inputs[0].data)  # (B, A) 選ばなかった行動の勾配は 0
-        gqs[self.index] = self.diff * (2 * gy.data.item() / len(self.diff))
-        return Variable(gqs)
-
-
-def selected_mse(qs: Variable, action: np.ndarray, target: np.ndarray) -> Variable:
-    """選んだ行動の価値と TD ターゲットの平均二乗誤差。
-
-    ``F.mean_squared_error(qs[np.arange(B), action], target)`` と同じ値と勾配です。
-    target はただの配列なので、勾配は qs にだけ流れます。
 
     引数:
-        qs: すべての行動の価値 (B, A)。
+        qnet: 全結合層と ReLU を重ねたネットワーク。``params()`` は、重みとバイアスを
+            入力に近い層から順に返します。
+        state: 状態 (B, D)。
         action: 選んだ行動 (B,)、整数。
         target: TD ターゲット (B,)。
+        out: 勾配を書きこむ Variable。``params()`` と同じ順、同じ形です。None のときと、
+            重みがほかの勾配を持っているときは、新しく作ります。
     戻り値:
         損失 ()。
     """
-    return _SelectedMSE(action, target)(qs)
+    return _QLoss(state, action, target, out)(*qnet.params())

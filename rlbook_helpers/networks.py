@@ -6,7 +6,7 @@ import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.dezero_compat import F, L, Model, Parameter, Variable
-from rlbook_helpers.functions import relu_mlp, relu_mlp_arrays
+from rlbook_helpers.functions import relu_mlp
 
 GRID_SHAPE = (3, 4)  # グリッドワールドの (高さ, 幅)
 
@@ -129,10 +129,18 @@ class QNet2(Model):
 
     def forward(self, x: np.ndarray | Variable) -> Variable:
         """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
-        return relu_mlp(x, *self.params())
+        h = F.relu(self.l1(x))  # (B, 128)
+        h = F.relu(self.l2(h))  # (B, 128)
+        return self.l3(h)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """forward と同じ値を、計算グラフを作らずに、ただの配列 (B, A) として求めます。"""
+        """forward と同じ値を、計算グラフを作らずに、ただの配列として求めます。
+
+        引数:
+            x: 状態 (B, D)。一つの状態 (D,) も渡せます。
+        戻り値:
+            すべての行動の価値 (B, A)。一つの状態には (A,)。
+        """
         l1, l2, l3 = self.l1, self.l2, self.l3
         Ws, bs = (l1.W.data, l2.W.data, l3.W.data), (l1.b.data, l2.b.data, l3.b.data)
-        return relu_mlp_arrays(x, Ws, bs)[-1]
+        return relu_mlp(x, Ws, bs)[-1]

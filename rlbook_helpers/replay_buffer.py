@@ -8,12 +8,13 @@ from rlbook_helpers import checks
 class ReplayBuffer:
     """新しい遷移を ``buffer_size`` 個まで覚え、そこから無作為にミニバッチを取り出します。
 
-    置き場の配列は、最初の遷移を見たときに一度だけ確保します。満杯になると、
-    最も古い遷移に上書きします (リングバッファ)。状態の dtype は、最初の状態のまま変わりません。
+    置き場の配列は一度だけ確保し、満杯になると、最も古い遷移に上書きします (リングバッファ)。
 
     引数:
         buffer_size: 覚えておく遷移の数 N。
         batch_size: ミニバッチの遷移の数 B。N 以下。
+        state_shape: 状態の形。dtype は float32 になります。None なら、形も dtype も、
+            最初に覚える状態のものになります。
         seed: 取り出しの乱数のシード、または乱数生成器。
     例外:
         TypeError, ValueError: 大きさが 1 以上の整数でない、または batch_size が buffer_size を超える。
@@ -26,6 +27,7 @@ class ReplayBuffer:
         buffer_size: int,
         batch_size: int,
         *,
+        state_shape: tuple[int, ...] | None = None,
         seed: int | np.random.Generator | None = None,
     ):
         self.buffer_size = checks.integer("buffer_size", buffer_size, 1)
@@ -36,7 +38,9 @@ class ReplayBuffer:
             )
         self.rng = checks.generator(seed)
         self.num_added = 0  # これまでに add した遷移の総数
-        self.state = None  # 配列は、最初の add で確保します
+        self.state = None  # 状態の形がわかるまで、配列は確保できません
+        if state_shape is not None:
+            self._allocate(state_shape, np.float32)
 
     def __len__(self) -> int:
         """いま覚えている遷移の数。``buffer_size`` で止まります。"""
@@ -53,28 +57,28 @@ class ReplayBuffer:
         """遷移を一つ覚えます。悪い値のときは、何も書かずに例外を出します。
 
         引数:
-            state: 行動の前の状態。形と dtype は、最初に渡したものとそろえます。
+            state: 行動の前の状態。形は、覚えている状態とそろえます。
             action: 行動の番号。0 以上の整数。
             reward: 報酬。float32 にして覚えます。
-            next_state: 行動の後の状態。state と同じ形、同じ dtype。
+            next_state: 行動の後の状態。state と同じ形。
             done: 終端状態に達した (terminated) なら True。打ち切り (truncated) は False。
         例外:
-            TypeError: 型や dtype が違う。
+            TypeError: 型が違う、または状態の dtype に変換できない。
             ValueError: 形が違う、NaN や無限大を含む、範囲の外にある。
         """
-        state = self._check_state("state", state)
-        next_state = self._check_state("next_state", next_state)
-        if (next_state.shape, next_state.dtype) != (state.shape, state.dtype):
-            raise ValueError(
-                f"next_state の形と dtype は state ({state.shape}, {state.dtype}) と同じにしてください: "
-                f"({next_state.shape}, {next_state.dtype})"
-            )
+        if self.state is None:
+            state = checks.array("state", state)
+            shape, dtype = state.shape, state.dtype
+        else:
+            shape, dtype = self.state.shape[1:], self.state.dtype
+            state = checks.array("state", state, shape, dtype)
+        next_state = checks.array("next_state", next_state, shape, dtype)
         action = checks.integer("action", action, 0, 2**63)
         reward = checks.number("reward", reward)
         done = checks.flag("done", done)
 
         if self.state is None:
-            self._allocate(state)
+            self._allocate(shape, dtype)
         i = self.num_added % self.buffer_size  # 満杯なら、ここが最も古い遷移です
         self.state[i] = state
         self.action[i] = action
@@ -108,22 +112,12 @@ class ReplayBuffer:
             self.done.take(i),
         )
 
-    def _check_state(self, name: str, value: np.ndarray) -> np.ndarray:
-        """状態を検査します。二つ目からは、形と dtype が最初のものと同じことも確かめます。"""
-        if self.state is None:
-            return checks.array(name, value)
-        dtype = self.state.dtype
-        if getattr(value, "dtype", dtype) != dtype:
-            raise TypeError(f"{name} の dtype は {dtype} にしてください: {value.dtype}")
-        return checks.array(name, value, self.state.shape[1:], dtype)
-
-    def _allocate(self, state: np.ndarray) -> None:
+    def _allocate(self, shape: tuple[int, ...], dtype: type) -> None:
         """``buffer_size`` 個ぶんの配列を確保します。"""
         n = self.buffer_size
         self.action = np.empty(n, dtype=np.int64)  # (N,)
         self.reward = np.empty(n, dtype=np.float32)  # (N,)
         self.done = np.empty(n, dtype=np.int32)  # (N,)
-        self.next_state = np.empty((n, *state.shape), dtype=state.dtype)  # (N, ...)
-        self.state = np.empty_like(
-            self.next_state
-        )  # 最後に。メモリが足りなければ None のまま
+        self.next_state = np.empty((n, *shape), dtype=dtype)  # (N, ...)
+        # 最後に作ります。メモリが足りなければ、state は None のままです
+        self.state = np.empty_like(self.next_state)

@@ -1,122 +1,114 @@
 """The fused Functions and the flat Adam against DeZero's own, and against finite differences."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from rlbook_helpers import QNet2
-from rlbook_helpers.dezero_compat import F, Parameter, Variable, optimizers
-from rlbook_helpers.functions import relu_mlp, selected_mse
+from rlbook_helpers.dezero_compat import F, Variable, optimizers
+from rlbook_helpers.functions import q_loss
 from rlbook_helpers.optimizers import Adam
 
 
-def parameters(seed=0):
-    """Data (5, 4) and the weights and biases of three layers, float64."""
+def network(dtype=np.float64, seed=0):
+    """A network with random biases too."""
+    net = QNet2(3, hidden_size=6, seed=seed)
     rng = np.random.default_rng(seed)
-    shapes = (4, 6), (6,), (6, 5), (5,), (5, 3), (3,)
-    return rng.standard_normal((5, 4)), [
-        Parameter(rng.standard_normal(s)) for s in shapes
-    ]
+    for p in net.params():
+        p.data = rng.standard_normal(p.shape).astype(dtype)
+    return net
 
 
-def composed(x, W1, b1, W2, b2, W3, b3):
-    """The same out of DeZero's own functions."""
-    return F.linear(F.relu(F.linear(F.relu(F.linear(x, W1, b1)), W2, b2)), W3, b3)
+def batch(size=5, dtype=np.float64, seed=1):
+    """State (B, 4), action (B,), target (B,)."""
+    rng = np.random.default_rng(seed)
+    state = rng.standard_normal((size, 4)).astype(dtype)
+    return (
+        state,
+        rng.integers(3, size=size),
+        rng.standard_normal(size).astype(dtype),
+    )
 
 
-def weighted_sum(y):
-    """A number that depends on every output in another way."""
-    return F.sum(y * (np.arange(1, y.size + 1).reshape(y.shape) / y.size))
+def composed(net, state, action, target):
+    """q_loss out of DeZero's own functions."""
+    q = net(state)[np.arange(len(action)), action]
+    return F.mean_squared_error(q, target)
 
 
-def gradients(f, x, params):
-    for p in params:
-        p.cleargrad()
-    weighted_sum(f(x, *params)).backward()
-    return [p.grad.data.copy() for p in params]
+def gradients(f, net, *args):
+    net.cleargrads()
+    f(net, *args).backward()
+    return [p.grad.data.copy() for p in net.params()]
 
 
-def test_relu_mlp_agrees_with_dezero():
-    x, params = parameters()
-    ours, dezero = relu_mlp(x, *params), composed(x, *params)
-    np.testing.assert_allclose(ours.data, dezero.data, rtol=1e-12)
+def test_q_loss_agrees_with_dezero():
+    net, args = network(), batch()
+    np.testing.assert_allclose(
+        q_loss(net, *args).data, composed(net, *args).data, rtol=1e-12
+    )
     for got, want in zip(
-        gradients(relu_mlp, x, params), gradients(composed, x, params)
+        gradients(q_loss, net, *args), gradients(composed, net, *args)
     ):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
 
 
-def test_relu_mlp_agrees_with_finite_differences():
-    x, params = parameters()
+def test_q_loss_agrees_with_finite_differences():
+    net, args = network(), batch()
     h = 1e-6
-    for p, got in zip(params, gradients(relu_mlp, x, params)):
+    for p, got in zip(net.params(), gradients(q_loss, net, *args)):
         for i in np.ndindex(p.shape):
             values = []
             for sign in (1, -1):
                 p.data[i] += sign * h
-                values.append(weighted_sum(relu_mlp(x, *params)).data)
+                values.append(q_loss(net, *args).data)
                 p.data[i] -= sign * h
             slope = (values[0] - values[1]) / (2 * h)
             assert got[i] == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
-def test_relu_mlp_leaves_its_inputs_alone():
-    x, params = parameters()
-    before = [x.copy(), *(p.data.copy() for p in params)]
-    relu_mlp(x, *params).backward()
-    for kept, now in zip(before, [x, *(p.data for p in params)]):
-        np.testing.assert_array_equal(kept, now)
-
-
-def test_selected_mse_agrees_with_dezero():
-    rng = np.random.default_rng(0)
-    qs, action, target = (
-        Variable(rng.standard_normal((6, 3))),
-        rng.integers(3, size=6),
-        rng.standard_normal(6),
-    )
-    ours = selected_mse(qs, action, target)
-    ours.backward()
-    got = qs.grad.data
-    qs.cleargrad()
-    want = F.mean_squared_error(qs[np.arange(6), action], target)
-    want.backward()
-    np.testing.assert_allclose(ours.data, want.data, rtol=1e-12)
-    np.testing.assert_allclose(got, qs.grad.data, rtol=1e-12)
-
-
 def test_a_scaled_loss_has_scaled_gradients():
-    qs, action, target = Variable(np.ones((2, 2))), np.array([0, 1]), np.zeros(2)
-    (selected_mse(qs, action, target) * 3.0).backward()
-    np.testing.assert_allclose(qs.grad.data, [[3, 0], [0, 3]])
+    net, args = network(), batch()
+    tripled = gradients(lambda *a: q_loss(*a) * 3.0, net, *args)
+    for got, want in zip(tripled, gradients(q_loss, net, *args)):
+        np.testing.assert_allclose(got, 3 * want, rtol=1e-12)
 
 
-def test_the_input_gets_its_gradient_too():
-    x, params = parameters()
-    gradients_of_x = []
-    for f in (relu_mlp, composed):
-        v = Variable(x)
-        weighted_sum(f(v * 1.0, *params)).backward()
-        gradients_of_x.append(v.grad.data)
-    np.testing.assert_allclose(*gradients_of_x, rtol=1e-10)
+def test_gradients_add_up_until_they_are_cleared():
+    """As in DeZero, and also when they are written to a given place."""
+    net, args = network(), batch()
+    out = [Variable(np.zeros_like(p.data)) for p in net.params()]
+    once = gradients(q_loss, net, *args)
+    net.cleargrads()
+    q_loss(net, *args, out=out).backward()
+    assert all(p.grad is place for p, place in zip(net.params(), out))
+    q_loss(net, *args, out=out).backward()
+    for p, want in zip(net.params(), once):
+        np.testing.assert_allclose(p.grad.data, 2 * want, rtol=1e-12)
+
+
+def test_q_loss_leaves_its_inputs_alone():
+    net, args = network(), batch()
+    before = [x.copy() for x in (*args, *(p.data for p in net.params()))]
+    q_loss(net, *args).backward()
+    for kept, now in zip(before, [*args, *(p.data for p in net.params())]):
+        np.testing.assert_array_equal(kept, now)
 
 
 def test_predict_is_forward_without_a_graph():
     net = QNet2(2, seed=0)
     x = np.random.default_rng(0).standard_normal((3, 4), dtype=np.float32)
     kept = x.copy()
-    np.testing.assert_array_equal(net.predict(x), net(x).data)
+    np.testing.assert_allclose(net.predict(x), net(x).data, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(net.predict(x[0]), net(x[:1]).data[0], rtol=1e-5)
     np.testing.assert_array_equal(x, kept)
 
 
 def test_float32_stays_float32():
     """Also where DeZero's own functions would go on in float64 (NumPy 2)."""
-    net = QNet2(2, seed=0)
-    x, action, target = (
-        np.ones((4, 4), np.float32),
-        np.zeros(4, np.int64),
-        np.zeros(4, np.float32),
-    )
-    loss = selected_mse(net(x), action, target)
+    net = network(np.float32)
+    loss = q_loss(net, *batch(dtype=np.float32))
     loss.backward()
     assert loss.dtype == np.float32
     assert {p.grad.dtype for p in net.params()} == {np.dtype(np.float32)}
@@ -136,7 +128,7 @@ def test_adam_agrees_with_dezero():
         target = rng.standard_normal(8, dtype=np.float32)
         for net, opt in ((ours, optimizer), (dezero, reference)):
             net.cleargrads()
-            selected_mse(net(x), action, target).backward()
+            q_loss(net, x, action, target).backward()
             opt.update()
     for name in ("l1", "l2", "l3"):
         a, b = getattr(ours, name), getattr(dezero, name)
@@ -153,13 +145,43 @@ def test_adam_moves_the_weights_without_changing_them():
     assert np.shares_memory(net.l2.W.data, optimizer.theta)
 
 
+def test_adam_takes_gradients_from_its_own_place_or_from_elsewhere():
+    """One update with q_loss's gradients written in place, and one with copied ones."""
+    nets = [network(np.float32) for _ in range(2)]
+    args = batch(dtype=np.float32)
+    for net, in_place in zip(nets, (True, False)):
+        optimizer = Adam(0.01)
+        optimizer.setup(net)
+        for _ in range(3):
+            net.cleargrads()
+            q_loss(net, *args, out=optimizer.grads if in_place else None).backward()
+            optimizer.update()
+    for a, b in zip(nets[0].params(), nets[1].params()):
+        np.testing.assert_array_equal(a.data, b.data)
+
+
+def test_adam_finds_weights_and_gradients_again_after_a_copy():
+    net, args = network(np.float32), batch(dtype=np.float32)
+    optimizer = Adam(0.01)
+    optimizer.setup(net)
+    for _ in range(2):
+        twin, twin_optimizer = copy.deepcopy((net, optimizer))
+        for n, o in ((net, optimizer), (twin, twin_optimizer)):
+            n.cleargrads()
+            q_loss(n, *args, out=o.grads).backward()
+            o.update()
+        for a, b in zip(net.params(), twin.params()):
+            np.testing.assert_array_equal(a.data, b.data)
+            assert not np.shares_memory(a.data, b.data)
+
+
 def test_adam_does_not_slow_down_on_weights_whose_gradient_stays_zero():
     """Subnormal numbers make NumPy tens of times slower."""
     net = QNet2(2, seed=0)
     optimizer = Adam()
     optimizer.setup(net)
-    selected_mse(
-        net(np.ones((1, 4), np.float32)), np.array([0]), np.zeros(1, np.float32)
+    q_loss(
+        net, np.ones((1, 4), np.float32), np.array([0]), np.zeros(1, np.float32)
     ).backward()
     optimizer.update()
     for p in net.params():

@@ -137,7 +137,8 @@ def test_same_seed_same_batches_and_no_global_randomness():
     [
         ({"state": np.zeros(3, dtype=np.float32)}, ValueError),
         ({"state": np.full(4, np.nan, dtype=np.float32)}, ValueError),
-        ({"state": np.zeros(4)}, TypeError),
+        ({"state": np.zeros(4, dtype=complex)}, TypeError),
+        ({"state": np.full(4, 1e39)}, ValueError),
         ({"next_state": np.zeros((4, 1), dtype=np.float32)}, ValueError),
         ({"next_state": np.full(4, np.inf, dtype=np.float32)}, ValueError),
         ({"next_state": None}, TypeError),
