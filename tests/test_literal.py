@@ -66,7 +66,7 @@ def learn_both(ours, literal, transition):
     ours.replay_buffer.get_batch = lambda: batches.append(get_batch()) or batches[-1]
     loss = ours.update(*transition)
     ours.replay_buffer.get_batch = get_batch
-    return loss, literal.learn(list(zip(*batches[0])))
+    return loss, literal.learn(*batches[0])
 
 
 def test_one_update_is_that_of_the_literal_version(pair):
