@@ -1,6 +1,7 @@
 """行動を選び、遷移から学ぶエージェント。エピソードのことは知りません。"""
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from rlbook_helpers.functions import q_loss
 from rlbook_helpers.networks import QNet1, QNet2
 from rlbook_helpers.optimizers import Adam
 from rlbook_helpers.replay_buffer import ReplayBuffer
+from rlbook_helpers.schedules import LinearSchedule
 
 
 class QLearningAgent:
@@ -132,6 +134,10 @@ class DQNAgent:
         batch_size: ミニバッチの遷移の数 B。
         action_size: 行動の数 A。
         state_size: 状態の次元 D。
+        learning_start: 学習を始めるまでに覚える遷移の数。None なら batch_size。
+        tau: ソフト更新の割合 τ。0 以上 1 以下。0 なら、ソフト更新をしません。
+        target_rule: TD ターゲットの求め方。"max"、"double"、"clipped" のどれか。
+        schedules: "lr" と "epsilon" の一方か両方を、ステップとともに変えるスケジュール。
         seed: 重みの初期値、行動、ミニバッチを決めるシード、または乱数生成器。
     属性:
         qnet: オンラインネットワーク。行動を選び、学習します。
@@ -141,11 +147,12 @@ class DQNAgent:
     例外:
         TypeError, ValueError: 引数の型が違う、または範囲の外にある。
     出典:
-        Mnih ほか (2015) の Algorithm 1。
+        Mnih ほか (2015) の Algorithm 1。ソフト更新は Lillicrap ほか (2016)。
     """
 
     gamma = checks.Probability()
     epsilon = checks.Probability()
+    tau = checks.Probability()
 
     def __init__(
         self,
@@ -157,11 +164,18 @@ class DQNAgent:
         batch_size: int = 32,
         action_size: int = 2,
         state_size: int = 4,
+        learning_start: int | None = None,
+        tau: float = 0.0,
+        target_rule: str = "max",
+        schedules: Mapping[str, LinearSchedule] | None = None,
         seed: int | np.random.Generator | None = None,
     ):
         self.gamma = gamma
-        self.lr = checks.positive("lr", lr)
         self.epsilon = epsilon
+        self.tau = tau
+        self.target_rule = checks.choice(
+            "target_rule", target_rule, ("max", "double", "clipped")
+        )
         self.action_size = checks.integer("action_size", action_size, 1)
         self.state_size = checks.integer("state_size", state_size, 1)
         self.rng = checks.generator(seed)
@@ -171,15 +185,44 @@ class DQNAgent:
         )
         self.buffer_size = self.replay_buffer.buffer_size
         self.batch_size = self.replay_buffer.batch_size
+        self.learning_start = checks.integer(
+            "learning_start",
+            batch_size if learning_start is None else learning_start,
+            self.batch_size,
+            self.buffer_size + 1,
+        )
+        self.num_steps = 0  # これまでに update した回数
         self.qnet = QNet2(action_size, state_size, seed=self.rng)
         self.sync_qnet()
-        self.optimizer = Adam(self.lr)
+        self.optimizer = Adam(checks.positive("lr", lr))
         self.optimizer.setup(self.qnet)
+        self.schedules = dict(schedules or {})
+        for name in self.schedules:
+            checks.choice("schedules のキー", name, ("lr", "epsilon"))
+        self._follow_schedules()
+
+    @property
+    def lr(self) -> float:
+        """いまの学習率。"""
+        return self.optimizer.alpha
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer.alpha = checks.number("lr", value, 0)
+
+    def _follow_schedules(self) -> None:
+        for name, schedule in self.schedules.items():
+            setattr(self, name, schedule(self.num_steps))
 
     def sync_qnet(self) -> None:
         """オンラインネットワークの重みを、ターゲットネットワークに写します。"""
         self.qnet_target = copy.deepcopy(self.qnet)
         self.qnet_target.cleargrads()
+
+    def soft_update(self) -> None:
+        """ターゲットネットワークの重みを、オンラインネットワークに割合 τ だけ近づけます。"""
+        for target, online in zip(self.qnet_target.params(), self.qnet.params()):
+            target.data += self.tau * (online.data - target.data)
 
     def get_action(self, state: np.ndarray) -> int:
         """ε-greedy 方策で行動を選びます。
@@ -224,25 +267,48 @@ class DQNAgent:
             next_state: 行動の後の状態 (D,)。
             done: 終端状態に達した (terminated) なら True。打ち切り (truncated) は False。
         戻り値:
-            ミニバッチの損失 (更新の前の値)。遷移がまだ batch_size 個に満たなければ None。
+            ミニバッチの損失 (更新の前の値)。遷移がまだ learning_start 個に満たなければ None。
         例外:
             TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
         """
         action = checks.integer("action", action, 0, self.action_size)
         self.replay_buffer.add(state, action, reward, next_state, done)
-        if len(self.replay_buffer) < self.batch_size:
+        self.num_steps += 1
+        self._follow_schedules()
+        if len(self.replay_buffer) < self.learning_start:
             return None
         state, action, reward, next_state, done = self.replay_buffer.get_batch()
 
-        # TD ターゲット。計算グラフを作らないので、勾配は流れません
-        next_qs = self.qnet_target.predict(next_state)  # (B, A)
-        next_q_max = next_qs.max(axis=1)  # (B,)
-        # (B,) 終端 (done が 1) の先に価値はありません
-        target = reward + self.gamma * next_q_max * (done == 0)
+        # TD ターゲット (B,)。終端 (done が 1) の先に価値はありません
+        target = reward + self.gamma * self.next_value(next_state) * (done == 0)
 
         grads = self.optimizer.grads  # 勾配を、オプティマイザの置き場にじかに書きます
         loss = q_loss(self.qnet, state, action, target, out=grads)
         self.qnet.cleargrads()
         loss.backward()
         self.optimizer.update()
+        if self.tau:
+            self.soft_update()
         return float(loss.data)
+
+    def next_value(self, next_state: np.ndarray) -> np.ndarray:
+        """次の状態の価値を見積もります。計算グラフを作らないので、勾配は流れません。
+
+        引数:
+            next_state: 行動の後の状態 (B, D)。
+        戻り値:
+            価値 (B,)。求め方は target_rule で決まります。
+                max: ターゲットネットワークの最大 (DQN)。
+                double: オンラインネットワークが選ぶ行動の、ターゲットネットワークの値
+                    (Double DQN、van Hasselt ほか, 2016)。
+                clipped: その行動の、二つのネットワークの値の小さいほう
+                    (Fujimoto ほか, 2018 の clipped double Q-learning)。
+        """
+        next_qs = self.qnet_target.predict(next_state)  # (B, A)
+        if self.target_rule == "max":
+            return next_qs.max(axis=1)
+        online_qs = self.qnet.predict(next_state)  # (B, A)
+        best = np.arange(len(online_qs)), online_qs.argmax(axis=1)
+        if self.target_rule == "double":
+            return next_qs[best]
+        return np.minimum(next_qs[best], online_qs[best])

@@ -78,6 +78,17 @@ def positive(name: str, value) -> float:
     return float(value)
 
 
+def choice(name: str, value, choices: tuple[str, ...]) -> str:
+    """``choices`` のどれかであることを確かめて返します。
+
+    例外:
+        ValueError: どれでもない。
+    """
+    if value not in choices:
+        raise ValueError(_message(name, f"{'、'.join(choices)} のどれか", value))
+    return value
+
+
 def flag(name: str, value) -> int:
     """真偽値 (bool、または 0 と 1) であることを確かめ、0 か 1 を返します。
 

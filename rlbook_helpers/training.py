@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -47,9 +47,29 @@ class TrainingRecord:
     average_losses: list[float] = field(default_factory=list)
 
 
+class Episode(NamedTuple):
+    """一つのエピソードの結果。
+
+    属性:
+        total_reward: 収益 (割り引かない報酬の合計)。
+        length: ステップ数。
+        average_loss: 損失の平均。一度も更新しなければ NaN。
+        ended: 終わりまで進んだなら True。max_steps で止めたなら False。
+    """
+
+    total_reward: float
+    length: int
+    average_loss: float
+    ended: bool
+
+
 def train_episode(
-    env: gym.Env, agent: Agent, *, seed: int | np.random.Generator | None = None
-) -> tuple[float, int, float]:
+    env: gym.Env,
+    agent: Agent,
+    *,
+    seed: int | np.random.Generator | None = None,
+    max_steps: int | None = None,
+) -> Episode:
     """一つのエピソードを、学習しながら終わりまで進めます。
 
     エピソードは terminated か truncated で終わります。エージェントに渡す done は terminated
@@ -59,34 +79,38 @@ def train_episode(
         env: 環境。
         agent: エージェント。
         seed: env.reset に渡すシード。None なら、環境の乱数の続きを使います。
-    戻り値:
-        (収益, ステップ数, 損失の平均)。一度も更新しなければ、損失の平均は NaN。
+        max_steps: 進めるステップ数の上限。None なら、上限はありません。
     """
     state, _ = env.reset(seed=checks.env_seed(seed))
     total_reward, t, losses = 0.0, 0, []
-    terminated = truncated = False
-    while not (terminated or truncated):
+    ended = False
+    while not ended and t != max_steps:
         action = agent.get_action(state)
         next_state, reward, terminated, truncated, _ = env.step(action)
         loss = agent.update(state, action, reward, next_state, terminated)
         state = next_state
+        ended = terminated or truncated
         total_reward += float(reward)
         t += 1
         if loss is not None:
             losses.append(loss)
-    return total_reward, t, float(np.mean(losses)) if losses else float("nan")
+    average_loss = float(np.mean(losses)) if losses else float("nan")
+    return Episode(total_reward, t, average_loss, ended)
 
 
 def train(
     env: gym.Env,
     agent: Agent,
     *,
-    episodes: int,
-    sync_interval: int,
+    episodes: int | None = None,
+    steps: int | None = None,
+    sync_interval: int | None = None,
     seed: int | np.random.Generator | None = None,
     report_interval: int | None = None,
 ) -> TrainingRecord:
     """エージェントを学習させ、記録を返します。進み具合を、端末と Jupyter にバーで表示します。
+
+    学習の長さは、episodes か steps のどちらか一つで決めます。
 
     学習のあいだだけ、行列の積を 1 スレッドで計算します。この本の小さなネットワークでは、
     スレッドを増やしても速くならず、ほかの仕事とコアを奪いあうだけだからです。
@@ -98,33 +122,55 @@ def train(
         env: 環境。
         agent: エージェント。
         episodes: エピソードの数。
-        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。
+        steps: ステップの数。最後のエピソードは途中で終わることがあり、そのときは記録に入れません。
+        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
         seed: 最初の env.reset に渡すシード。
         report_interval: 途中経過を一行で表示する間隔 (エピソード)。None なら表示しません。
     例外:
-        TypeError, ValueError: 回数や間隔が 1 以上の整数でない。
+        TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の両方を渡した、
+            またはどちらも渡さない。
     """
-    episodes = checks.integer("episodes", episodes, 1)
-    sync_interval = checks.integer("sync_interval", sync_interval, 1)
-    if report_interval is not None:
-        report_interval = checks.integer("report_interval", report_interval, 1)
+    if (episodes is None) == (steps is None):
+        raise ValueError(
+            f"episodes と steps のどちらか一つを渡してください: episodes={episodes}, steps={steps}"
+        )
+    counts = {
+        "episodes": episodes,
+        "steps": steps,
+        "sync_interval": sync_interval,
+        "report_interval": report_interval,
+    }
+    for name, value in counts.items():
+        if value is not None:
+            checks.integer(name, value, 1)
 
     record = TrainingRecord()
-    bar = progress_bar(range(episodes), desc="学習", unit="エピソード")
+    unit = "エピソード" if steps is None else "ステップ"
+    bar = progress_bar(total=episodes or steps, desc="学習", unit=unit)
     with bar, threadpool_limits(1, user_api="blas"):
-        for episode in bar:
-            total_reward, t, average_loss = train_episode(
-                env, agent, seed=seed if episode == 0 else None
+        num_steps = 0
+        while len(record.returns) != episodes and num_steps != steps:
+            episode = len(record.returns)
+            result = train_episode(
+                env,
+                agent,
+                seed=seed if episode == 0 else None,
+                max_steps=None if steps is None else steps - num_steps,
             )
-            if episode % sync_interval == 0:
+            num_steps += result.length
+            bar.update(1 if steps is None else result.length)
+            if not result.ended:
+                break
+            if sync_interval and episode % sync_interval == 0:
                 agent.sync_qnet()
-            record.returns.append(total_reward)
-            record.lengths.append(t)
-            record.average_losses.append(average_loss)
+            record.returns.append(result.total_reward)
+            record.lengths.append(result.length)
+            record.average_losses.append(result.average_loss)
             if report_interval and (episode + 1) % report_interval == 0:
                 bar.write(
-                    f"episode {episode + 1:3d}, T={t:3d}, "
-                    f"average loss={average_loss:.3f}, total reward={total_reward:.1f}"
+                    f"episode {episode + 1:3d}, T={result.length:3d}, "
+                    f"average loss={result.average_loss:.3f}, "
+                    f"total reward={result.total_reward:.1f}"
                 )
     return record
 
@@ -187,7 +233,7 @@ def record_frames(
     return frames
 
 
-def progress_bar(iterable, **kwargs) -> tqdm:
+def progress_bar(iterable=None, **kwargs) -> tqdm:
     """終わると消える進捗バー。端末でも Jupyter でもない所と、TQDM_DISABLE があるときは出しません。"""
     disable = True if os.environ.get("TQDM_DISABLE") else None
     return tqdm(iterable, leave=False, disable=disable, **kwargs)

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "optimizers": {"dezero_compat"},
     "networks": {"checks", "dezero_compat", "functions"},
     "replay_buffer": {"checks"},
+    "schedules": {"checks"},
     "agents": {
         "checks",
         "dezero_compat",
@@ -22,8 +23,12 @@ MAY_IMPORT = {
         "networks",
         "optimizers",
         "replay_buffer",
+        "schedules",
     },
     "training": {"checks"},
+    "statistics": {"checks"},
+    "presets": {"agents", "checks", "schedules"},
+    "experiments": {"presets", "statistics", "training"},
 }
 
 

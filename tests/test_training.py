@@ -31,7 +31,7 @@ def falling(**kwargs):
 
 def test_truncation_ends_the_episode_but_is_not_passed_on_as_done():
     spy = Spy()
-    total_reward, t, _ = train_episode(falling(max_episode_steps=5), spy, seed=0)
+    total_reward, t, _, _ = train_episode(falling(max_episode_steps=5), spy, seed=0)
     assert (total_reward, t, len(spy.updates)) == (5.0, 5, 5)
     assert [done for *_, done in spy.updates] == [False] * 5
 
@@ -39,7 +39,7 @@ def test_truncation_ends_the_episode_but_is_not_passed_on_as_done():
 def test_termination_ends_the_episode_and_is_passed_on_as_done():
     spy = Spy()
     spy.get_action = lambda state: 0  # push left until the pole falls
-    total_reward, t, _ = train_episode(falling(), spy, seed=0)
+    total_reward, t, _, _ = train_episode(falling(), spy, seed=0)
     assert total_reward == t < 20
     assert [done for *_, done in spy.updates] == [False] * (t - 1) + [True]
 
@@ -83,6 +83,34 @@ def test_train_records_every_episode_and_syncs_in_step(capsys):
         "episode   4",
         "episode   6",
     ]
+
+
+def test_a_budget_of_steps_is_used_up_and_not_exceeded():
+    spy = Spy()
+    record = train(falling(max_episode_steps=4), spy, steps=10, seed=0)
+    assert len(spy.updates) == 10
+    assert record.lengths == [4, 4]  # the third episode was cut by the budget
+    spy = Spy()
+    record = train(falling(max_episode_steps=5), spy, steps=10, sync_interval=1, seed=0)
+    assert record.lengths == [5, 5] and spy.syncs == [5, 10]
+
+
+def test_without_an_interval_nothing_is_synchronised():
+    spy = Spy()
+    train(falling(max_episode_steps=3), spy, episodes=4, seed=0)
+    assert spy.syncs == []
+
+
+def test_max_steps_stops_an_episode_before_its_end():
+    env = falling(max_episode_steps=5)
+    assert train_episode(env, Spy(), seed=0, max_steps=3)[1:4:2] == (3, False)
+    assert train_episode(env, Spy(), seed=0, max_steps=5)[1:4:2] == (5, True)
+
+
+@pytest.mark.parametrize("length", [{}, {"episodes": 1, "steps": 1}])
+def test_the_length_is_given_once(length):
+    with pytest.raises(ValueError, match="episodes と steps"):
+        train(falling(), Spy(), **length)
 
 
 def test_same_seed_same_training():
