@@ -129,6 +129,26 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def describe(*more_packages: str) -> dict:
+    """What a record was measured on."""
+    packages = ["numpy", "dezero", "gymnasium", *more_packages]
+    return {
+        "date": date.today().isoformat(),
+        "processor": processor(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def write(path: Path, record: dict) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
 def measure(contestants: dict, steps: int, rounds: int) -> dict:
     """Steps per second of every contestant, round by round, with what they were measured on."""
     speeds = {name: [] for name in contestants}
@@ -137,16 +157,8 @@ def measure(contestants: dict, steps: int, rounds: int) -> dict:
             speeds[name].append(speed)
         latest = ", ".join(f"{n} {s[-1]:.0f}" for n, s in speeds.items())
         print(f"round {seed + 1}: {latest}", file=sys.stderr)
-    packages = ["numpy", "dezero", "gymnasium"] + ["torch"] * ("pytorch" in speeds)
-    return {
-        "date": date.today().isoformat(),
-        "processor": processor(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-        "steps": steps,
-        "steps_per_second": speeds,
-    }
+    torch_too = ["torch"] * ("pytorch" in speeds)
+    return describe(*torch_too) | {"steps": steps, "steps_per_second": speeds}
 
 
 def ratio(record: dict, name: str, other: str) -> float:
@@ -200,10 +212,7 @@ def main() -> None:
             print(
                 f"ours / {other}: {ratio(record, 'ours', other):.2f} (wanted: {wanted})"
             )
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = arguments.out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, arguments.out)
+    write(arguments.out, record)
 
 
 if __name__ == "__main__":

@@ -137,6 +137,7 @@ class DQNAgent:
         learning_start: 学習を始めるまでに覚える遷移の数。None なら batch_size。
         tau: ソフト更新の割合 τ。0 以上 1 以下。0 なら、ソフト更新をしません。
         target_rule: TD ターゲットの求め方。"max"、"double"、"clipped" のどれか。
+        action_gap: 行動の価値の差を広げる強さ。0 以上 1 未満。0 なら広げません。
         schedules: "lr" と "epsilon" の一方か両方を、ステップとともに変えるスケジュール。
         seed: 重みの初期値、行動、ミニバッチを決めるシード、または乱数生成器。
     属性:
@@ -153,6 +154,7 @@ class DQNAgent:
     gamma = checks.Probability()
     epsilon = checks.Probability()
     tau = checks.Probability()
+    action_gap = checks.Probability()
 
     def __init__(
         self,
@@ -167,12 +169,14 @@ class DQNAgent:
         learning_start: int | None = None,
         tau: float = 0.0,
         target_rule: str = "max",
+        action_gap: float = 0.0,
         schedules: Mapping[str, LinearSchedule] | None = None,
         seed: int | np.random.Generator | None = None,
     ):
         self.gamma = gamma
         self.epsilon = epsilon
         self.tau = tau
+        self.action_gap = action_gap
         self.target_rule = checks.choice(
             "target_rule", target_rule, ("max", "double", "clipped")
         )
@@ -281,6 +285,8 @@ class DQNAgent:
 
         # TD ターゲット (B,)。終端 (done が 1) の先に価値はありません
         target = reward + self.gamma * self.next_value(next_state) * (done == 0)
+        if self.action_gap:
+            target += self.action_gap * self.advantage(state, action)
 
         grads = self.optimizer.grads  # 勾配を、オプティマイザの置き場にじかに書きます
         loss = q_loss(self.qnet, state, action, target, out=grads)
@@ -290,6 +296,22 @@ class DQNAgent:
         if self.tau:
             self.soft_update()
         return float(loss.data)
+
+    def advantage(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """アドバンテージ。選んだ行動の価値から、最大の価値を引いた値を見積もります。
+
+        TD ターゲットに足すと、最善でない行動の価値が下がり、最善の行動との差が広がります。
+
+        引数:
+            state: 行動の前の状態 (B, D)。
+            action: 選んだ行動 (B,)。
+        戻り値:
+            アドバンテージ (B,)。0 以下。
+        出典:
+            Baird (1999)、Bellemare ほか (2016)。
+        """
+        qs = self.qnet_target.predict(state)  # (B, A)
+        return qs[np.arange(len(qs)), action] - qs.max(axis=1)
 
     def next_value(self, next_state: np.ndarray) -> np.ndarray:
         """次の状態の価値を見積もります。計算グラフを作らないので、勾配は流れません。

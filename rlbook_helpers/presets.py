@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import gymnasium as gym
+import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
@@ -12,16 +13,17 @@ from rlbook_helpers.schedules import LinearSchedule
 
 @dataclass(frozen=True)
 class Preset:
-    """一つの実験の設定。既定値は、第 4 章の設定 (もとのノートブック) です。
+    """一つの実験の設定。既定値は、第 4 章の設定 (元のノートブック) です。
 
     属性:
         env_id: Gymnasium の環境の名前。
         episodes, steps: 学習の長さ。どちらか一つを使い、もう一つは None にします。
+        state_scale: 状態の成分ごとに掛ける数。None なら、状態をそのまま使います。
         sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
         lr, lr_end: 学習率の、始めと終わりの値。lr_end が None なら変わりません。
         epsilon, epsilon_end, epsilon_steps: ε の、始めと終わりの値と、変わるのにかけるステップの数。
             epsilon_end が None なら変わりません。
-        gamma, buffer_size, batch_size, learning_start, tau, target_rule: DQNAgent の引数。
+        gamma, buffer_size, batch_size, learning_start, tau, target_rule, action_gap: DQNAgent の引数。
     例外:
         TypeError, ValueError: 型が違う、または範囲の外にある。
     """
@@ -29,6 +31,7 @@ class Preset:
     env_id: str = "CartPole-v1"
     episodes: int | None = 300
     steps: int | None = None
+    state_scale: tuple[float, ...] | None = None
     sync_interval: int | None = 20
     gamma: float = 0.98
     lr: float = 0.0005
@@ -41,6 +44,7 @@ class Preset:
     learning_start: int | None = None
     tau: float = 0.0
     target_rule: str = "max"
+    action_gap: float = 0.0
 
     def __post_init__(self):
         if (self.episodes is None) == (self.steps is None):
@@ -60,6 +64,19 @@ class Preset:
         if self.epsilon_end is not None:
             checks.number("epsilon_end", self.epsilon_end, 0, 1)
             checks.integer("epsilon_steps", self.epsilon_steps, 1)
+
+    def make_env(self, **kwargs) -> gym.Env:
+        """この設定の環境を作ります。kwargs は gym.make に渡します。"""
+        env = gym.make(self.env_id, **kwargs)
+        if self.state_scale is None:
+            return env
+        scale = checks.array(
+            "state_scale", self.state_scale, env.observation_space.shape, np.float32
+        )
+        space = gym.spaces.Box(-np.inf, np.inf, scale.shape, np.float32)
+        return gym.wrappers.TransformObservation(
+            env, lambda state: state * scale, space
+        )
 
     def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
         """この設定のエージェントを作ります。"""
@@ -81,6 +98,7 @@ class Preset:
             learning_start=self.learning_start,
             tau=self.tau,
             target_rule=self.target_rule,
+            action_gap=self.action_gap,
             schedules=schedules,
             seed=seed,
         )
@@ -90,6 +108,7 @@ ORIGINAL = Preset()
 STABLE = Preset(
     episodes=None,
     steps=25_000,
+    state_scale=(1, 1, 10, 2),
     sync_interval=None,
     gamma=0.99,
     lr=0.003,
@@ -102,9 +121,12 @@ STABLE = Preset(
     learning_start=500,
     tau=0.02,
     target_rule="clipped",
+    action_gap=0.5,
 )
 PRESETS = {
     "original": ORIGINAL,
     "stable": STABLE,
-    "acrobot": dataclasses.replace(STABLE, env_id="Acrobot-v1"),
+    "acrobot": dataclasses.replace(
+        STABLE, env_id="Acrobot-v1", steps=30_000, state_scale=None
+    ),
 }

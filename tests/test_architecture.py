@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "training": {"checks"},
     "statistics": {"checks"},
     "presets": {"agents", "checks", "schedules"},
-    "experiments": {"presets", "statistics", "training"},
+    "sweeps": {"presets", "statistics", "training"},
+    "experiments": {"presets", "sweeps"},
 }
 
 

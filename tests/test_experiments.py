@@ -1,5 +1,6 @@
 """Many seeds: run, save, resume, survive, summarize."""
 
+import argparse
 import dataclasses
 import json
 import os
@@ -13,9 +14,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rlbook_helpers import experiments, train
-from rlbook_helpers.experiments import load_runs, main, parse_seeds, run_seed
+from rlbook_helpers import sweeps, train
+from rlbook_helpers.experiments import main, parse_seeds
 from rlbook_helpers.presets import PRESETS, Preset
+from rlbook_helpers.sweeps import load_runs, run_seed
 
 QUICK = ["--set", "steps=120", "--set", "learning_start=64"]
 COMMAND = [sys.executable, "-m", "rlbook_helpers.experiments", "run", "stable"]
@@ -64,9 +66,9 @@ def test_results_depend_on_the_seed_and_not_on_the_number_of_jobs(tmp_path):
 def test_a_second_call_does_only_what_is_missing(tmp_path, monkeypatch):
     assert run(tmp_path, seeds="0,2") == 0
     done = []
-    locally = experiments._locally
+    locally = sweeps._locally
     monkeypatch.setattr(
-        experiments,
+        sweeps,
         "_locally",
         lambda todo, jobs: (
             done.extend(seed for *_, seed in todo) or locally(todo, jobs)
@@ -109,7 +111,7 @@ def test_what_is_not_known_is_refused_with_what_is(arguments, listed, tmp_path, 
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "0-", "1,,2"])
 def test_bad_seeds_are_refused(text):
-    with pytest.raises(experiments.argparse.ArgumentTypeError, match="--seeds"):
+    with pytest.raises(argparse.ArgumentTypeError, match="--seeds"):
         parse_seeds(text)
 
 
@@ -140,13 +142,9 @@ def test_a_worker_that_dies_is_named_and_the_rest_goes_on(
             os.kill(os.getpid(), signal.SIGKILL)
         connection.send({"seed": seed, "hyperparameters": dataclasses.asdict(preset)})
 
-    fork = experiments.multiprocessing.get_context(
-        "fork"
-    )  # takes the changed _child along
-    monkeypatch.setattr(experiments, "_child", child)
-    monkeypatch.setattr(
-        experiments.multiprocessing, "get_context", lambda method=None: fork
-    )
+    fork = sweeps.multiprocessing.get_context("fork")  # takes the changed _child along
+    monkeypatch.setattr(sweeps, "_child", child)
+    monkeypatch.setattr(sweeps.multiprocessing, "get_context", lambda method=None: fork)
     assert run(tmp_path, seeds="0-3") == 1
     assert "シード 1" in capsys.readouterr().err
     assert [result["seed"] for result in next(iter(load_runs(tmp_path).values()))] == [
@@ -184,7 +182,7 @@ def test_the_summary_counts_and_averages(tmp_path, capsys):
             "steps": 1000 + seed,
             "seconds": 2.0,
         }
-        experiments.save(experiments.path_of(tmp_path, "original", seed), result)
+        sweeps.save(sweeps.path_of(tmp_path, "original", seed), result)
     assert main(["summary", str(tmp_path), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["preset"], row["seeds"], row["solved"]) == ("original", 4, 3)
@@ -197,8 +195,8 @@ def test_the_summary_counts_and_averages(tmp_path, capsys):
 
 def test_a_summary_of_nothing_or_of_a_broken_file_is_refused(tmp_path, capsys):
     assert main(["summary", str(tmp_path)]) == 2
-    experiments.path_of(tmp_path, "x", 0).parent.mkdir()
-    experiments.path_of(tmp_path, "x", 0).write_text("{")
+    sweeps.path_of(tmp_path, "x", 0).parent.mkdir()
+    sweeps.path_of(tmp_path, "x", 0).write_text("{")
     assert main(["summary", str(tmp_path)]) == 2
     assert "seed-0000.json" in capsys.readouterr().err
 
@@ -213,7 +211,7 @@ def test_the_original_preset_is_the_agent_of_chapter_4():
 def test_a_run_is_what_train_and_evaluate_give():
     preset = dataclasses.replace(PRESETS["stable"], steps=200, learning_start=64)
     result = run_seed(preset, 3)
-    env = gym.make(preset.env_id)
+    env = preset.make_env()
     record = train(env, preset.make_agent(env, 3), steps=200, seed=3)
     assert result["returns"] == record.returns
     assert np.isclose(
