@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book test lab execute bench requirements clean distclean
+.PHONY: help venv book test lab execute bench experiments requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -40,6 +40,25 @@ execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で�
 
 bench: venv ## 学習の速さを比べる (ARGS="--steps 4000 --rounds 5")
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+# All runs that chapter 5 shows; those that are in chapters/data/runs already are not repeated.
+RUN = $(BIN)/python -m rlbook_helpers.experiments run --jobs 2 --out chapters/data/runs
+FEWER = $(RUN) stable --seeds 0-9
+
+experiments: venv ## 第 5 章の記録を作る (数十分。できているものは飛ばす)
+	@$(RUN) stable --seeds 0-39
+	@$(RUN) original --seeds 0-19
+	@$(RUN) acrobot --seeds 0-9 --set target_rule=clipped
+	@$(RUN) acrobot --seeds 20-29
+	@$(FEWER) --set steps=10000 --set average_start=5000 --set epsilon_steps=1600
+	@$(FEWER) --set steps=15000 --set average_start=7500 --set epsilon_steps=2400
+	@$(FEWER) --set steps=20000 --set average_start=10000 --set epsilon_steps=3200
+	@$(FEWER) --set average_start=None
+	@$(FEWER) --set average_start=None --set lr_end=0.0
+	@$(FEWER) --set target_rule=max
+	@$(FEWER) --set tau=0.0 --set sync_interval=20
+	@$(FEWER) --set epsilon=0.1 --set epsilon_end=None
+	@$(FEWER) --set state_scale=None
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

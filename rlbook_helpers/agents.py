@@ -137,7 +137,8 @@ class DQNAgent:
         learning_start: 学習を始めるまでに覚える遷移の数。None なら batch_size。
         tau: ソフト更新の割合 τ。0 以上 1 以下。0 なら、ソフト更新をしません。
         target_rule: TD ターゲットの求め方。"max"、"double"、"clipped" のどれか。
-        action_gap: 行動の価値の差を広げる強さ。0 以上 1 未満。0 なら広げません。
+        average_start: 重みの平均をとりはじめるステップ。None なら平均をとりません。
+            平均をとると、greedy_action は平均した重みで行動を選びます。
         schedules: "lr" と "epsilon" の一方か両方を、ステップとともに変えるスケジュール。
         seed: 重みの初期値、行動、ミニバッチを決めるシード、または乱数生成器。
     属性:
@@ -154,7 +155,6 @@ class DQNAgent:
     gamma = checks.Probability()
     epsilon = checks.Probability()
     tau = checks.Probability()
-    action_gap = checks.Probability()
 
     def __init__(
         self,
@@ -169,14 +169,13 @@ class DQNAgent:
         learning_start: int | None = None,
         tau: float = 0.0,
         target_rule: str = "max",
-        action_gap: float = 0.0,
+        average_start: int | None = None,
         schedules: Mapping[str, LinearSchedule] | None = None,
         seed: int | np.random.Generator | None = None,
     ):
         self.gamma = gamma
         self.epsilon = epsilon
         self.tau = tau
-        self.action_gap = action_gap
         self.target_rule = checks.choice(
             "target_rule", target_rule, ("max", "double", "clipped")
         )
@@ -195,9 +194,14 @@ class DQNAgent:
             self.batch_size,
             self.buffer_size + 1,
         )
+        if average_start is not None:
+            checks.integer("average_start", average_start, 1)
+        self.average_start = average_start
         self.num_steps = 0  # これまでに update した回数
         self.qnet = QNet2(action_size, state_size, seed=self.rng)
         self.sync_qnet()
+        self.qnet_average = None  # 平均をとりはじめるまでは、ありません
+        self.num_averaged = 0
         self.optimizer = Adam(checks.positive("lr", lr))
         self.optimizer.setup(self.qnet)
         self.schedules = dict(schedules or {})
@@ -234,25 +238,22 @@ class DQNAgent:
         引数:
             state: 状態 (D,)。
         戻り値:
-            行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
+            行動の番号。確率 ε で一様に選び、残りはオンラインネットワークの価値が最大の行動です。
         """
         state = checks.array("state", state, (self.state_size,), np.float32)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return self._greedy(state)
+        return int(self.qnet.predict(state).argmax())  # 行動価値 (A,) の最大
 
     def greedy_action(self, state: np.ndarray) -> int:
-        """価値が最も大きいと見積もる行動の番号を返します。
+        """価値が最も大きいと見積もる行動の番号を返します。重みの平均があれば、それを使います。
 
         例外:
             TypeError, ValueError: state が有限な数の配列 (D,) でない。
         """
-        return self._greedy(
-            checks.array("state", state, (self.state_size,), np.float32)
-        )
-
-    def _greedy(self, state: np.ndarray) -> int:
-        return int(self.qnet.predict(state).argmax())  # 行動価値 (A,) の最大
+        state = checks.array("state", state, (self.state_size,), np.float32)
+        qnet = self.qnet_average or self.qnet
+        return int(qnet.predict(state).argmax())
 
     def update(
         self,
@@ -285,8 +286,6 @@ class DQNAgent:
 
         # TD ターゲット (B,)。終端 (done が 1) の先に価値はありません
         target = reward + self.gamma * self.next_value(next_state) * (done == 0)
-        if self.action_gap:
-            target += self.action_gap * self.advantage(state, action)
 
         grads = self.optimizer.grads  # 勾配を、オプティマイザの置き場にじかに書きます
         loss = q_loss(self.qnet, state, action, target, out=grads)
@@ -295,23 +294,21 @@ class DQNAgent:
         self.optimizer.update()
         if self.tau:
             self.soft_update()
+        if self.average_start and self.num_steps >= self.average_start:
+            self.average_weights()
         return float(loss.data)
 
-    def advantage(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """アドバンテージ。選んだ行動の価値から、最大の価値を引いた値を見積もります。
+    def average_weights(self) -> None:
+        """average_start からいままでの重みの平均を、いまの重みを加えて更新します。
 
-        TD ターゲットに足すと、最善でない行動の価値が下がり、最善の行動との差が広がります。
-
-        引数:
-            state: 行動の前の状態 (B, D)。
-            action: 選んだ行動 (B,)。
-        戻り値:
-            アドバンテージ (B,)。0 以下。
         出典:
-            Baird (1999)、Bellemare ほか (2016)。
+            Polyak & Juditsky (1992)、Izmailov ほか (2018)。
         """
-        qs = self.qnet_target.predict(state)  # (B, A)
-        return qs[np.arange(len(qs)), action] - qs.max(axis=1)
+        self.num_averaged += 1
+        if self.qnet_average is None:
+            self.qnet_average = copy.deepcopy(self.qnet)
+        for average, online in zip(self.qnet_average.params(), self.qnet.params()):
+            average.data += (online.data - average.data) / self.num_averaged
 
     def next_value(self, next_state: np.ndarray) -> np.ndarray:
         """次の状態の価値を見積もります。計算グラフを作らないので、勾配は流れません。

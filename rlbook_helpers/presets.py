@@ -23,7 +23,8 @@ class Preset:
         lr, lr_end: 学習率の、始めと終わりの値。lr_end が None なら変わりません。
         epsilon, epsilon_end, epsilon_steps: ε の、始めと終わりの値と、変わるのにかけるステップの数。
             epsilon_end が None なら変わりません。
-        gamma, buffer_size, batch_size, learning_start, tau, target_rule, action_gap: DQNAgent の引数。
+        gamma, buffer_size, batch_size, learning_start, tau,
+            target_rule, average_start: DQNAgent の引数。
     例外:
         TypeError, ValueError: 型が違う、または範囲の外にある。
     """
@@ -44,7 +45,7 @@ class Preset:
     learning_start: int | None = None
     tau: float = 0.0
     target_rule: str = "max"
-    action_gap: float = 0.0
+    average_start: int | None = None
 
     def __post_init__(self):
         if (self.episodes is None) == (self.steps is None):
@@ -98,7 +99,7 @@ class Preset:
             learning_start=self.learning_start,
             tau=self.tau,
             target_rule=self.target_rule,
-            action_gap=self.action_gap,
+            average_start=self.average_start,
             schedules=schedules,
             seed=seed,
         )
@@ -112,7 +113,7 @@ STABLE = Preset(
     sync_interval=None,
     gamma=0.99,
     lr=0.003,
-    lr_end=0.0,
+    lr_end=0.0009,
     epsilon=1.0,
     epsilon_end=0.04,
     epsilon_steps=4_000,
@@ -121,12 +122,17 @@ STABLE = Preset(
     learning_start=500,
     tau=0.02,
     target_rule="clipped",
-    action_gap=0.5,
+    average_start=12_500,
 )
 PRESETS = {
     "original": ORIGINAL,
     "stable": STABLE,
     "acrobot": dataclasses.replace(
-        STABLE, env_id="Acrobot-v1", steps=30_000, state_scale=None
+        STABLE,
+        env_id="Acrobot-v1",
+        steps=30_000,
+        state_scale=None,
+        target_rule="double",
+        average_start=15_000,
     ),
 }

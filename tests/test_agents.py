@@ -479,10 +479,33 @@ class TestOptions:
         fill(agent, 40)
         assert (agent.lr, agent.epsilon) == (0.0005, 0.0)
 
+    def test_the_average_is_that_of_the_weights_from_its_start_on(self):
+        agent = DQNAgent(batch_size=4, average_start=6, seed=0)
+        seen = []
+        for k in range(12):
+            fill(agent, 1, seed=k)
+            if agent.num_steps >= 6:
+                seen.append([a.copy() for a in arrays(agent.qnet)])
+            assert (agent.qnet_average is None) == (agent.num_steps < 6)
+        for k, average in enumerate(arrays(agent.qnet_average)):
+            want = np.mean([weights[k] for weights in seen], axis=0)
+            np.testing.assert_allclose(average, want, rtol=1e-4, atol=1e-6)
+
+    def test_only_greedy_action_uses_the_average(self):
+        agent = DQNAgent(epsilon=0, batch_size=4, average_start=4, seed=0)
+        fill(agent, 8)
+        for net, values in ((agent.qnet, [1, 0]), (agent.qnet_average, [0, 1])):
+            net.l3.W.data[...] = 0
+            net.l3.b.data[...] = values
+        s = np.ones(4, np.float32)
+        assert (agent.get_action(s), agent.greedy_action(s)) == (0, 1)
+
     @pytest.mark.parametrize(
         "arguments",
         [
             {"tau": 1.5},
+            {"average_start": 0},
+            {"average_start": 2.5},
             {"tau": -0.1},
             {"target_rule": "mean"},
             {"learning_start": 31},
