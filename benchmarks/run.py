@@ -101,9 +101,9 @@ def profile(names: tuple[str, ...], steps: int) -> dict[str, dict[str, float]]:
         seconds_for(loop, WARM_UP)
     parts = {name: watch(agent) for name, agent in agents.items()}
     seconds = dict.fromkeys(loops, 0.0)
-    for _ in range(0, steps, SLICE):
+    for done in range(0, steps, SLICE):
         for name, loop in loops.items():
-            seconds[name] += seconds_for(loop, SLICE)
+            seconds[name] += seconds_for(loop, min(SLICE, steps - done))
     return {
         name: {
             part: round(s / steps * 1e6, 1)

@@ -74,6 +74,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("_build/stable_time.json"))
     arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
     with threadpool_limits(1):
         rounds = [seconds_side_by_side(seed) for seed in range(arguments.rounds)]
     record = describe() | {

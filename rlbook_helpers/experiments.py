@@ -27,7 +27,10 @@ def parse_seeds(text: str) -> list[int]:
     try:
         for part in text.split(","):
             first, dash, last = part.partition("-")
-            seeds += range(int(first), int(last if dash else first) + 1)
+            numbers = range(int(first), int(last if dash else first) + 1)
+            if not numbers:
+                raise ValueError
+            seeds += numbers
     except ValueError:
         seeds = []
     if not seeds:
@@ -48,7 +51,7 @@ def parse_settings(texts: Sequence[str]) -> dict:
             )
         try:
             settings[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError):
             settings[name] = value  # 環境の名前などの文字列
     return settings
 
@@ -135,7 +138,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    except (ValueError, TypeError, OSError, ImportError, gym.error.Error) as error:
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        ImportError,
+        MemoryError,
+        gym.error.Error,
+    ) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
 

@@ -81,6 +81,14 @@ class Preset:
 
     def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
         """この設定のエージェントを作ります。"""
+        state_shape = env.observation_space.shape or ()
+        if len(state_shape) != 1 or not isinstance(
+            env.action_space, gym.spaces.Discrete
+        ):
+            raise ValueError(
+                "env_id は、状態がベクトルで行動が離散の環境にしてください: "
+                f"{self.env_id!r}"
+            )
         schedules = {}
         if self.lr_end is not None:
             schedules["lr"] = LinearSchedule(self.lr, self.lr_end, self.steps)
@@ -95,7 +103,7 @@ class Preset:
             buffer_size=self.buffer_size,
             batch_size=self.batch_size,
             action_size=int(env.action_space.n),
-            state_size=env.observation_space.shape[0],
+            state_size=state_shape[0],
             learning_start=self.learning_start,
             tau=self.tau,
             target_rule=self.target_rule,

@@ -1,5 +1,6 @@
 """たくさんのシードで学習し、結果を一つずつファイルに残し、まとめます。"""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -80,8 +81,11 @@ def save(path: Path, result: dict) -> None:
     """結果を書きます。途中で止まっても、書きかけのファイルは残りません。"""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(result, separators=(",", ":")) + "\n", "utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(json.dumps(result, separators=(",", ":")) + "\n", "utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_runs(out: Path) -> dict[str, list[dict]]:
@@ -134,9 +138,11 @@ def _work(preset: Preset, seed: int) -> dict:
 def _child(connection, preset: Preset, seed: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C は親が受けて、子を止めます
     try:
-        connection.send(_work(preset, seed))
+        outcome = _work(preset, seed)
     except Exception as error:  # 親に伝えて、ほかのシードを続けます
-        connection.send(error)
+        outcome = RuntimeError(f"{type(error).__name__}: {error}")
+    with contextlib.suppress(OSError):  # 中断した親は、もう受けとりません
+        connection.send(outcome)
 
 
 def _in_own_process(label: str, preset: Preset, seed: int) -> tuple:
@@ -152,7 +158,7 @@ def _in_own_process(label: str, preset: Preset, seed: int) -> tuple:
     try:
         outcome = receiver.recv()
         process.join()
-    except EOFError:
+    except (EOFError, OSError):  # OSError は、送っている途中に死んだとき
         process.join()
         outcome = RuntimeError(
             f"ワーカーが終了しました (終了コード {process.exitcode})"
@@ -201,6 +207,8 @@ def sweep(
     例外:
         ValueError: 同じ名前の結果が、違う設定で作られている。
     """
+    if Path(out).exists() and not Path(out).is_dir():
+        raise ValueError(f"--out はフォルダにしてください: {out}")
     todo = []
     for label, preset in presets.items():
         for seed in seeds:
@@ -214,7 +222,7 @@ def sweep(
                     f"{path} は違う設定の結果です。別のフォルダを --out に渡してください"
                 )
     failures = []
-    outcomes = _on_dask(todo, dask) if dask else _locally(todo, jobs)
+    outcomes = _on_dask(todo, dask) if dask and todo else _locally(todo, jobs)
     with progress_bar(total=len(todo), desc="実験", unit="回") as bar:
         for label, seed, outcome in outcomes:
             if isinstance(outcome, Exception):

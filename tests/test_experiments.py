@@ -99,6 +99,10 @@ def test_other_hyperparameters_do_not_mix_with_earlier_results(tmp_path, capsys)
         (["stable", "--seeds", "0", "--set", "target_rule=mean"], ["max", "clipped"]),
         (["stable", "--seeds", "0", "--set", "env_id=CartPole-v9"], ["CartPole", "v9"]),
         (["stable", "--seeds", "0", "--set", "steps=0"], ["steps"]),
+        (
+            ["original", "--seeds", "0", "--set", "env_id=Pendulum-v1"],
+            ["env_id", "Pendulum-v1"],
+        ),
         (["stable", "--seeds", "0", "--set", "episodes=3"], ["episodes", "steps"]),
     ],
 )
@@ -109,7 +113,7 @@ def test_what_is_not_known_is_refused_with_what_is(arguments, listed, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("text", ["", "a", "3-1", "0-", "1,,2"])
+@pytest.mark.parametrize("text", ["", "a", "3-1", "0-", "1,,2", "0,5-2"])
 def test_bad_seeds_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="--seeds"):
         parse_seeds(text)
