@@ -125,7 +125,13 @@ def test_seeds_are_ranges_and_numbers():
 
 def test_an_interrupt_loses_no_finished_run(tmp_path):
     command = [*COMMAND, "--seeds", "0-50", "--out", str(tmp_path), *QUICK]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a job in the background of a shell would inherit that SIGINT is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.time() + 60
     while len(list(tmp_path.glob("*/*.json"))) < 2 and time.time() < deadline:
         time.sleep(0.05)
