@@ -58,7 +58,9 @@ def parse_settings(texts: Sequence[str]) -> dict:
 
 def _run(arguments) -> int:
     settings = parse_settings(arguments.set)
-    suffix = "".join(f",{name}={value}" for name, value in settings.items())
+    # フォルダの名前になります。--set の順にはよりません
+    suffix = "".join(f",{name}={settings[name]}" for name in FIELDS if name in settings)
+    suffix = suffix.replace("/", "-")
     presets = {}
     for name in arguments.presets:
         if name not in PRESETS:

@@ -88,6 +88,23 @@ def save(path: Path, result: dict) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def load(path: Path) -> dict:
+    """save が書いた結果を読みます。
+
+    例外:
+        ValueError: 壊れている、または結果のファイルではない。
+    """
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("seed", "hyperparameters", "evaluation", "steps", "seconds"):
+            result[key]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"結果を読めません。消して走らせなおしてください: {path} ({error!r})"
+        ) from None
+    return result
+
+
 def load_runs(out: Path) -> dict[str, list[dict]]:
     """フォルダの中のすべての結果を、設定ごとに、シードの順に読みます。
 
@@ -96,13 +113,11 @@ def load_runs(out: Path) -> dict[str, list[dict]]:
     """
     runs = {}
     for path in sorted(Path(out).glob("*/seed-*.json")):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} を読めません: {error}") from None
-        runs.setdefault(path.parent.name, []).append(result)
+        runs.setdefault(path.parent.name, []).append(load(path))
     if not runs:
         raise ValueError(f"{out} に結果がありません")
+    for results in runs.values():
+        results.sort(key=lambda result: result["seed"])
     return runs
 
 
@@ -111,6 +126,8 @@ def summarize(runs: dict[str, list[dict]]) -> list[dict]:
     rows = []
     for label, results in runs.items():
         threshold = gym.spec(results[0]["hyperparameters"]["env_id"]).reward_threshold
+        if threshold is None:  # 解けたとみなす収益を決めていない環境
+            threshold = np.nan
         means = np.array([np.mean(result["evaluation"]) for result in results])  # (K,)
         interval = bootstrap_interval(means, 0) if len(means) > 1 else (None, None)
         rows.append(
@@ -135,8 +152,14 @@ def _work(preset: Preset, seed: int) -> dict:
     return run_seed(preset, seed)
 
 
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def _child(connection, preset: Preset, seed: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C は親が受けて、子を止めます
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         outcome = _work(preset, seed)
     except Exception as error:  # 親に伝えて、ほかのシードを続けます
@@ -145,12 +168,24 @@ def _child(connection, preset: Preset, seed: int) -> None:
         connection.send(outcome)
 
 
-def _in_own_process(label: str, preset: Preset, seed: int) -> tuple:
+def _context() -> multiprocessing.context.BaseContext:
+    """import をすませたプロセスから枝分かれします。Windows では、毎回新しく始めます。"""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    resource_tracker.ensure_running()
+    # import の途中で Ctrl-C を受けないように、止めたまま始めます
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    forkserver.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    return context
+
+
+def _in_own_process(context, label: str, preset: Preset, seed: int) -> tuple:
     """一つのシードを、専用のプロセスで走らせます。プロセスが死んでも、ほかには響きません。"""
-    method = "forkserver" if sys.platform != "win32" else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, preset, seed), daemon=True)
     process.start()
@@ -173,8 +208,11 @@ def _locally(todo: Sequence[tuple], jobs: int) -> Iterator[tuple]:
         return_as="generator_unordered",
         pre_dispatch=jobs,
     )
+    context = _context()
     try:
-        yield from parallel(joblib.delayed(_in_own_process)(*task) for task in todo)
+        yield from parallel(
+            joblib.delayed(_in_own_process)(context, *task) for task in todo
+        )
     finally:
         for process in multiprocessing.active_children():
             process.terminate()
@@ -215,9 +253,7 @@ def sweep(
             path = path_of(out, label, seed)
             if not path.exists():
                 todo.append((label, preset, seed))
-            elif json.loads(path.read_text("utf-8"))["hyperparameters"] != (
-                hyperparameters(preset)
-            ):
+            elif load(path)["hyperparameters"] != hyperparameters(preset):
                 raise ValueError(
                     f"{path} は違う設定の結果です。別のフォルダを --out に渡してください"
                 )

@@ -1,6 +1,7 @@
 """Many seeds: run, save, resume, survive, summarize."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -36,6 +37,16 @@ def contents(out):
             if key != "seconds"
         }
         for path in sorted(Path(out).glob("*/*.json"))
+    }
+
+
+def made_up_result(seed, preset=None, evaluation=(500.0,)):
+    return {
+        "seed": seed,
+        "hyperparameters": dataclasses.asdict(preset or Preset()),
+        "evaluation": list(evaluation),
+        "steps": 1000 + seed,
+        "seconds": 2.0,
     }
 
 
@@ -144,13 +155,39 @@ def test_an_interrupt_loses_no_finished_run(tmp_path):
     assert not list(tmp_path.glob("*/*.tmp"))
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for workers in /proc")
+def test_workers_end_with_a_killed_parent(tmp_path):
+    def workers():
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                found += [path] if marker in path.read_text(errors="replace") else []
+        return found
+
+    marker = f"SWEEP={tmp_path}"
+    process = subprocess.Popen(
+        [*COMMAND, "--seeds", "0-3", "--jobs", "2", "--out", str(tmp_path)],
+        env=dict([*os.environ.items(), marker.split("=", 1)]),
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 60
+    while len(workers()) < 4 and time.time() < deadline:  # two, and two that start them
+        time.sleep(0.1)
+    assert len(workers()) >= 4
+    process.kill()
+    process.wait()
+    while workers() and time.time() < deadline:
+        time.sleep(0.1)
+    assert not workers()
+
+
 def test_a_worker_that_dies_is_named_and_the_rest_goes_on(
     tmp_path, monkeypatch, capsys
 ):
     def child(connection, preset, seed):
         if seed == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        connection.send({"seed": seed, "hyperparameters": dataclasses.asdict(preset)})
+        connection.send(made_up_result(seed, preset))
 
     fork = sweeps.multiprocessing.get_context("fork")  # takes the changed _child along
     monkeypatch.setattr(sweeps, "_child", child)
@@ -185,13 +222,7 @@ def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path):
 
 def test_the_summary_counts_and_averages(tmp_path, capsys):
     for seed, mean in enumerate([100, 480, 490, 500]):
-        result = {
-            "seed": seed,
-            "hyperparameters": dataclasses.asdict(Preset()),
-            "evaluation": [mean - 5, mean + 5],
-            "steps": 1000 + seed,
-            "seconds": 2.0,
-        }
+        result = made_up_result(seed, evaluation=[mean - 5, mean + 5])
         sweeps.save(sweeps.path_of(tmp_path, "original", seed), result)
     assert main(["summary", str(tmp_path), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -203,12 +234,48 @@ def test_the_summary_counts_and_averages(tmp_path, capsys):
     assert "485.0" in capsys.readouterr().out
 
 
-def test_a_summary_of_nothing_or_of_a_broken_file_is_refused(tmp_path, capsys):
+def test_a_summary_of_nothing_is_refused(tmp_path, capsys):
     assert main(["summary", str(tmp_path)]) == 2
-    sweeps.path_of(tmp_path, "x", 0).parent.mkdir()
-    sweeps.path_of(tmp_path, "x", 0).write_text("{")
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_a_summary_without_a_threshold_counts_nothing_as_solved(tmp_path, monkeypatch):
+    class Spec:
+        reward_threshold = None
+
+    monkeypatch.setattr(sweeps.gym, "spec", lambda env_id: Spec)
+    sweeps.save(sweeps.path_of(tmp_path, "own", 0), made_up_result(0))
+    (row,) = sweeps.summarize(load_runs(tmp_path))
+    assert row["solved"] == 0
+
+
+def test_runs_come_in_the_order_of_their_seeds(tmp_path):
+    for seed in (10_000, 9, 2_000):
+        sweeps.save(sweeps.path_of(tmp_path, "x", seed), made_up_result(seed))
+    assert [run["seed"] for run in load_runs(tmp_path)["x"]] == [9, 2_000, 10_000]
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", "null"])
+def test_a_damaged_result_is_refused_and_named(text, tmp_path, capsys):
+    path = sweeps.path_of(tmp_path, "stable,steps=120,learning_start=64", 0)
+    path.parent.mkdir()
+    path.write_text(text)
+    assert run(tmp_path, seeds="0") == 2
+    assert "seed-0000.json" in capsys.readouterr().err
     assert main(["summary", str(tmp_path)]) == 2
     assert "seed-0000.json" in capsys.readouterr().err
+
+
+def test_the_folder_does_not_depend_on_the_order_of_the_settings(tmp_path):
+    settings = ["--set", "env_id=CartPole-v1", "--set", "tau=0.5", "--set", "steps=120"]
+    for start in (0, 2):
+        order = settings[start:] + settings[:start]
+        assert (
+            main(["run", "stable", "--seeds", "0", "--out", str(tmp_path), *order]) == 0
+        )
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "stable,env_id=CartPole-v1,steps=120,tau=0.5"
+    ]
 
 
 def test_the_original_preset_is_the_agent_of_chapter_4():
