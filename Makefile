@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book test lab execute bench experiments requirements clean distclean
+.PHONY: help venv book test lint lab execute bench experiments requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -31,6 +31,16 @@ book: venv ## 本を組み立てる (_build/html。ノートブックは実行�
 
 test: book ## 本を組み立ててからテストする
 	@$(BIN)/python -m pytest
+
+# Needs Node 20, which the book itself does not. The test does the same once textlint is installed.
+lint: node_modules/.package-lock.json ## 文章を textlint で調べる (Node.js 20 以上が要る)
+	@npm run --silent lint
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@command -v npm >/dev/null 2>&1 || { \
+	  echo "npm が見つかりません。Node.js 20 以上を入れてください / cannot find npm: install Node.js >= 20" >&2; exit 1; }
+	@npm ci --no-audit --no-fund
+	@touch $@
 
 lab: venv ## JupyterLab で章を開く (.md をダブルクリックするとノートブックになる)
 	@$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/chapters
@@ -70,5 +80,5 @@ clean: ## 作られたファイルを消す (.venv は残す)
 	@find . -name .venv -prune -o -name .git -prune -o \
 	  \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
-distclean: clean ## .venv も消す
-	@rm -rf .venv
+distclean: clean ## .venv と node_modules も消す
+	@rm -rf .venv node_modules
