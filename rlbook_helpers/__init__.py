@@ -20,6 +20,7 @@ from rlbook_helpers.display import (
     plot_frames,
     setup_display,
     show_source,
+    side_by_side,
     video,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "record_frames",
     "setup_display",
     "show_source",
+    "side_by_side",
     "train",
     "train_episode",
     "video",

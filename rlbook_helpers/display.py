@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from IPython.display import Video
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -166,12 +167,17 @@ def plot_frames(
             )
 
 
-def plot_action_values(env, Q: Mapping[tuple[tuple[int, int], int], float]) -> Figure:
-    """グリッドワールドの行動価値を、マスごとの四つの三角形に描きます。太字が貪欲な行動です。
+def plot_action_values(
+    env,
+    Q: Mapping[tuple[tuple[int, int], int], float],
+    path: Sequence[tuple[int, int]] = (),
+) -> Figure:
+    """グリッドワールドの行動価値を、マスごとの四つの三角形に描きます。枠つきが貪欲な行動です。
 
     引数:
         env: dezerogym の GridWorld。
         Q: (状態, 行動) から行動価値への辞書。行動は 0 上、1 下、2 左、3 右。
+        path: たどった状態の列。太い線で結びます。空なら描きません。
     戻り値:
         描いた図。
     """
@@ -247,6 +253,10 @@ def plot_action_values(env, Q: Mapping[tuple[tuple[int, int], int], float]) -> F
                 color=colour,
                 bbox=box,
             )
+    if len(path):
+        ys, xs = np.transpose(path) + 0.5  # マスの中心
+        ax.plot(xs, ys, color=BLUE, linewidth=5, alpha=0.7, solid_capstyle="round")
+        ax.plot(xs[-1], ys[-1] + 0.3, marker="*", markersize=16, color=BLUE)
     ax.set(
         xlim=(0, env.width), ylim=(env.height, 0), aspect="equal", xticks=[], yticks=[]
     )
@@ -256,6 +266,40 @@ def plot_action_values(env, Q: Mapping[tuple[tuple[int, int], int], float]) -> F
     for k in range(env.height + 1):
         ax.axhline(k, color=INK, linewidth=1)
     return fig
+
+
+def side_by_side(films: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """いくつかの画面の列を、名前をつけて横に並べます。終わったものは、最後の画面のまま待ちます。
+
+    引数:
+        films: 名前から、画面の列 (それぞれ (高さ, 幅, 3)、uint8) への辞書。
+    戻り値:
+        並べた画面のリスト。長さは、いちばん長い列と同じです。
+    例外:
+        ValueError: films が空、空の列がある、または画面の大きさがそろわない。
+    """
+    shapes = {frame.shape for frames in films.values() for frame in frames}
+    if len(shapes) != 1 or not all(map(len, films.values())):
+        raise ValueError(
+            "films には、同じ大きさの画面の、空でない列を渡してください: "
+            f"{ {name: len(frames) for name, frames in films.items()} }, {shapes}"
+        )
+    height, width, _ = shapes.pop()
+    total = len(films) * width
+    header = Figure(figsize=(total / 100, 0.32), dpi=100, layout="none")
+    for k, name in enumerate(films):
+        x = (k + 0.5) / len(films)
+        header.text(x, 0.5, name, ha="center", va="center", fontsize=12, color=INK)
+    canvas = FigureCanvasAgg(header)
+    canvas.draw()
+    names = np.asarray(canvas.buffer_rgba())[:, :total, :3]  # (32, 幅の合計, 3)
+    rows = []
+    for t in range(max(map(len, films.values()))):
+        panels = [frames[min(t, len(frames) - 1)].copy() for frames in films.values()]
+        for panel in panels[1:]:
+            panel[:, 0] = 154  # 画面の境の線
+        rows.append(np.concatenate([names, np.concatenate(panels, axis=1)]))
+    return rows
 
 
 def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:

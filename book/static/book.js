@@ -21,3 +21,7 @@ document.addEventListener("DOMContentLoaded", () => {
   // docutils calls a bibliography a list whose entries are no list items.
   document.querySelectorAll(".citation-list[role=list]").forEach((e) => e.removeAttribute("role"));
 });
+
+// On paper nothing can be unfolded.
+addEventListener("beforeprint", () =>
+  document.querySelectorAll("article details").forEach((e) => { e.open = true; }));
