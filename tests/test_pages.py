@@ -226,17 +226,3 @@ def test_solutions_are_folded(tab):
     assert solutions.count() >= 3
     assert not solutions.first.evaluate("e => e.open")
     assert "解答を見る" in solutions.first.inner_text()
-
-
-@pytest.mark.parametrize(
-    "word", ["経験再生", "行動価値", "ターゲットネットワーク", "Gymnasium"]
-)
-def test_search_finds(tab, word):
-    tab.goto(f"{address('search')}?q={word}")
-    tab.wait_for_selector("#search-results li")
-
-
-def test_search_does_not_find_nonsense(tab):
-    tab.goto(f"{address('search')}?q=ぬるぽ帝国xyzzy")
-    tab.wait_for_timeout(1500)
-    assert tab.locator("#search-results li").count() == 0

@@ -1,0 +1,295 @@
+"""The search of the built book, in a browser, from a web server and from files."""
+
+import gzip
+import re
+import threading
+import unicodedata
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.book
+
+ROOT = Path(__file__).resolve().parent.parent
+HTML = ROOT / "_build" / "html"
+GLOSSARY = "book/glossary.html"
+# The book writes these, if need be with a space, in other letters or in another width.
+WRITTEN = [
+    *[
+        "行動価値関数",
+        "収益の平均",
+        "Adamの学習率",
+        "シグモイド関数",
+        "次の状態",
+        "深層強化学習",
+    ],
+    *["Q学習", "q 学習", "Ｑ学習", "Qネットワーク", "TDターゲット", "Ｑ値", "Q関数"],
+    *["one-hot", "ε-greedy", "ε-Greedy", "イプシロン", "DoubleDQN", "double dqn"],
+    *["ＤＱＮ", "dqn", "CartPole", "cartpole", "ﾊﾞｯﾌｧ", "ﾐﾆﾊﾞｯﾁ", "リプレイ"],
+    *["DQNAgent", "dqnagent", "ReplayBuffer", "sync_qnet", "get_action", "np.random"],
+    *["gymnasium", "NumPy", "float32", "Linear", "ReLU", "Acrobot", "reset()"],
+]
+# The parts of these stand apart: found are the pages that have all of them.
+TOGETHER = {
+    "ターゲットネットワーク 同期": ["ターゲットネットワーク", "同期"],
+    "ターゲットネットワークの同期": ["ターゲットネットワーク", "同期"],
+    "DQN 学習率": ["DQN", "学習率"],
+    "DQN学習率": ["DQN", "学習率"],
+    "dqn　学習率": ["DQN", "学習率"],
+    "DQN、学習率": ["DQN", "学習率"],
+    "「経験再生」": ["経験再生"],
+    "Q 学習 割引率": ["Q 学習", "割引率"],
+    "経験再生バッファ": ["経験再生", "バッファ"],
+    "最適行動価値関数": ["最適", "行動価値", "関数"],
+    "行動価値の過大評価": ["行動価値", "過大評価"],
+    "方策オフ型 経験再生": ["方策オフ型", "経験再生"],
+    "ブートストラップ 信頼区間": ["ブートストラップ", "信頼区間"],
+    "勾配降下法と学習率": ["勾配降下法", "学習率"],
+    "グリッドワールド 報酬": ["グリッドワールド", "報酬"],
+    "計算グラフ 逆伝播": ["計算グラフ", "逆伝播"],
+    "gymnasium 倒立振子": ["gymnasium", "倒立振子"],
+}
+NONSENSE = [
+    *[
+        "ぬるぽ帝国xyzzy",
+        "ざくろ変換器",
+        "qwxyz",
+        "xyzzy",
+        "ほげふがぴよ",
+        "ヌルポッチャン",
+    ],
+    *[
+        "モケケピロピロ",
+        "ゾルゲンキーフ",
+        "帝国",
+        "行動価値帝国",
+        "DQNヌルポ",
+        "DQN xyzzy",
+    ],
+    *["バッファロー", "行動猫", "%$#", ".*", "<b>"],
+]
+
+
+def squeeze(text: str) -> str:
+    """As two texts are compared: without spaces, width of characters and case."""
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text)).lower()
+
+
+@pytest.fixture(scope="module")
+def soups():
+    assert HTML.is_dir(), "make book first"
+    bs4 = pytest.importorskip("bs4")
+    paths = sorted([*HTML.glob("book/*.html"), *HTML.glob("chapters/*.html")])
+    return {
+        path.relative_to(HTML).as_posix(): bs4.BeautifulSoup(
+            path.read_text(encoding="utf-8"), "html.parser"
+        )
+        for path in paths
+    }
+
+
+@pytest.fixture(scope="module")
+def texts(browser, soups):
+    """What a reader sees on each page, solutions unfolded, line by line."""
+    tab = browser.new_page()
+    lines = {}
+    for name, soup in soups.items():
+        tab.set_content(str(soup.find("article")))
+        text = tab.evaluate(
+            """() => {
+              document.querySelectorAll("details").forEach(e => e.open = true);
+              document.querySelectorAll(".headerlink").forEach(e => e.remove());
+              return document.body.innerText;
+            }"""
+        )
+        lines[name] = "\n".join(map(squeeze, re.split(r"[\n\t]", text)))
+    tab.close()
+    return lines
+
+
+@pytest.fixture(scope="module")
+def terms(soups):
+    """Each term of the glossary with the pages that introduce it, where it is in bold."""
+    bold = {
+        name: {squeeze(element.text) for element in soup.select("article strong")}
+        for name, soup in soups.items()
+    }
+    names = [dt.contents[0] for dt in soups[GLOSSARY].select("dl.glossary dt")]
+    assert len(names) > 50
+    return {
+        term: {name for name in bold if squeeze(term) in bold[name]} for term in names
+    }
+
+
+@pytest.fixture(scope="module", params=["http", "file"])
+def site(request):
+    if request.param == "file":
+        yield HTML.as_uri()
+        return
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=HTML)
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Finder:
+    """A tab with the page of the search, asked again and again."""
+
+    def __init__(self, tab):
+        self.tab = tab
+
+    def ask(self, query: str) -> list[dict]:
+        return self.tab.evaluate(
+            """query => {
+              document.getElementById("search-results").replaceChildren();
+              Search.performSearch(query);
+              return [...document.querySelectorAll("#search-results li")].map(li => ({
+                href: li.querySelector("a").getAttribute("href"),
+                title: li.querySelector("a").innerText,
+                excerpt: li.querySelector(".context")?.innerText,
+                marked: [...li.querySelectorAll(".highlighted")].map(e => e.innerText),
+              }));
+            }""",
+            query,
+        )
+
+    def pages(self, query: str) -> list[str]:
+        return [result["href"].split("#")[0] for result in self.ask(query)]
+
+    @property
+    def status(self) -> str:
+        return self.tab.locator("#search-results .search-summary").inner_text()
+
+
+@pytest.fixture(scope="module")
+def finder(browser, site):
+    tab = browser.new_page(locale="ja-JP")
+    errors = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(f"{site}/search.html")
+    yield Finder(tab)
+    tab.close()
+    assert errors == []
+
+
+def test_every_term_is_found_where_it_stands_and_explained_on_top(finder, texts, terms):
+    wrong = {}
+    for term, introduced in terms.items():
+        found = finder.pages(term)
+        expected = {name for name, text in texts.items() if squeeze(term) in text}
+        if (
+            set(found) != expected
+            or GLOSSARY not in found[:3]
+            or (introduced and introduced.isdisjoint(found[:3]))
+        ):
+            wrong[term] = found
+    assert wrong == {}
+
+
+def test_compounds_that_the_book_writes_are_found(finder, texts):
+    wrong = {}
+    for query in WRITTEN:
+        expected = {name for name, text in texts.items() if squeeze(query) in text}
+        found = finder.pages(query)
+        if set(found) != expected or not expected:
+            wrong[query] = found
+    assert wrong == {}
+
+
+def test_other_compounds_find_the_pages_that_have_all_their_parts(finder, texts):
+    wrong = {}
+    for query, words in TOGETHER.items():
+        expected = {
+            name
+            for name, text in texts.items()
+            if all(squeeze(word) in text for word in words)
+        }
+        found = finder.pages(query)
+        if set(found) != expected or not expected:
+            wrong[query] = found
+    assert wrong == {}
+
+
+def test_nonsense_finds_nothing_and_is_named(finder):
+    for query in NONSENSE:
+        assert finder.ask(query) == [], query
+        assert query.split()[-1] in finder.status and "ありません" in finder.status
+
+
+def test_a_result_is_a_place_on_a_page_with_its_text(finder, soups, terms):
+    """One result for a page, with a readable title and an excerpt, the words marked."""
+    for term in terms:
+        results = finder.ask(term)
+        pages = [result["href"].split("#")[0] for result in results]
+        assert len(set(pages)) == len(pages)
+        assert results[0]["excerpt"]
+        for result in results:
+            page, _, anchor = result["href"].partition("#")
+            assert not anchor or soups[page].find(id=anchor) is not None
+            assert "#" not in result["title"] and result["title"].strip()
+            assert len(result["excerpt"]) <= 125
+            assert result["marked"]
+            assert {squeeze(mark) for mark in result["marked"]} == {squeeze(term)}
+
+
+def test_a_reader_types_a_word_and_gets_to_the_place(browser, site):
+    tab = browser.new_page(locale="ja-JP", viewport={"width": 1280, "height": 800})
+    tab.goto(f"{site}/chapters/01_dezero.html")
+    tab.locator("button.search-button-field:visible").click()
+    tab.locator("dialog input[name=q]").fill("非正規化数")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#search-results li")
+    assert tab.locator("input[name=q]:visible").input_value() == "非正規化数"
+    tab.locator("#search-results li a").first.click()
+    tab.wait_for_selector("article .highlighted")
+    assert "非正規化数" in tab.locator("article .highlighted").first.inner_text()
+    tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_results_are_legible_and_accessible_in_japanese(browser, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(
+        color_scheme=scheme, viewport={"width": 375, "height": 800}, locale="ja-JP"
+    )
+    tab = context.new_page()
+    tab.goto(f"{(HTML / 'search.html').as_uri()}?q=行動価値")
+    tab.wait_for_selector("#search-results li")
+    violations = axe.run(tab).response["violations"]
+    fits = tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    texts = tab.locator("h1, #search-results h2, .search-summary").all_inner_texts()
+    context.close()
+    assert not [
+        (v["id"], [node["html"] for node in v["nodes"]])
+        for v in violations
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert fits
+    assert all(re.search("[ぁ-ん一-龠]", text) for text in texts)
+
+
+def test_the_index_is_small():
+    assert len(gzip.compress((HTML / "search_text.js").read_bytes())) < 100_000
+
+
+@pytest.mark.parametrize(
+    "word", ["経験再生", "行動価値", "ターゲットネットワーク", "Gymnasium"]
+)
+def test_search_finds(tab, word):
+    tab.goto(f"{(HTML / 'search.html').as_uri()}?q={word}")
+    tab.wait_for_selector("#search-results li")
+
+
+def test_search_does_not_find_nonsense(tab):
+    tab.goto(f"{(HTML / 'search.html').as_uri()}?q=ぬるぽ帝国xyzzy")
+    tab.wait_for_selector("#search-results .search-summary:has-text('ありません')")
+    assert tab.locator("#search-results li").count() == 0

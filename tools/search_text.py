@@ -1,0 +1,128 @@
+"""Sphinx extension: the text of the pages, section by section, for book/static/search.js.
+
+Sphinx's own index knows a page as a set of words. Where a Japanese word ends depends on what
+stands around it, so the words of a query are often not those of the page. With the text itself a
+search looks for what was typed, and can show where it stands even without a web server.
+Twelve pages are 60 KB of compressed text, hardly more than an index of their words.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from bs4 import BeautifulSoup, Comment, Tag
+from sphinx.search import SearchLanguage
+
+OUTPUT = "search_text.js"
+NOT_TEXT = "script, style, .headerlink, div.math"
+# What begins and ends a line of its own; no match reaches across its border.
+BLOCKS = set(
+    "h1 h2 h3 h4 h5 h6 p div section figure figcaption ul ol li dl dt dd table tr pre "
+    "details summary".split()
+)
+SYMBOLS = dict(
+    zip(
+        "alpha gamma varepsilon theta tau partial sum sqrt pm times cdot approx ne "
+        "leftarrow circ lvert rvert max min".split(),
+        "α γ ε θ τ ∂ ∑ √ ± × · ≈ ≠ ← ° | | max min".split(),
+        strict=True,
+    )
+)
+
+
+def plain_formula(tex: str) -> str:
+    """Roughly what a reader sees: ``\\(\\gamma \\max_{a'} Q\\)`` is "γ max_a' Q"."""
+    text = re.sub(r"\\([A-Za-z]+|.)", lambda m: SYMBOLS.get(m[1], ""), tex)
+    return re.sub(r"[{}]", "", text.replace("}{", "/"))
+
+
+def plain(element: Tag) -> str:
+    return re.sub(r"\s+", " ", element.get_text()).strip()
+
+
+class Page:
+    """One page as {url, title, sections: [{id, title, defines, lines}]}.
+
+    A term of the glossary is a section too. `defines` lists what a section writes in bold, as the
+    chapters do where they introduce a term.
+    """
+
+    def __init__(self, url: str, article: Tag):
+        for element in article.select(NOT_TEXT):
+            element.decompose()
+        for element in article.select("span.math"):
+            element.string = plain_formula(element.get_text())
+        self.record = {"url": url, "title": plain(article.h1), "sections": []}
+        self.line = ""
+        self.open_section("", self.record["title"])
+        self.walk(article)
+
+    def open_section(self, anchor: str, title: str):
+        section = {"id": anchor, "title": title, "defines": [], "lines": []}
+        self.record["sections"].append(section)
+
+    def end_line(self):
+        # In <pre> one line of code or output is one line here.
+        for line in self.line.split("\n"):
+            if line := re.sub(r"\s+", " ", line).strip():
+                self.record["sections"][-1]["lines"].append(line)
+        self.line = ""
+
+    def walk(self, parent: Tag, verbatim: bool = False):
+        for child in parent.children:
+            if isinstance(child, Comment):
+                continue
+            if not isinstance(child, Tag):
+                self.line += child if verbatim else re.sub(r"\s+", " ", child)
+            elif child.name == "h1":
+                continue  # the title of the page
+            elif re.fullmatch("h[2-6]", child.name):
+                self.end_line()
+                section = child.find_parent("section", id=True)
+                self.open_section(section["id"], plain(child))
+            elif child.name == "dt" and child.get("id"):
+                self.end_line()
+                self.open_section(child["id"], plain(child))
+                self.record["sections"][-1]["defines"].append(plain(child))
+            else:
+                if child.name in BLOCKS:
+                    self.end_line()
+                elif child.name == "strong":
+                    self.record["sections"][-1]["defines"].append(plain(child))
+                if child.name == "tr":
+                    cells = map(plain, child(["th", "td"]))
+                    self.line = " | ".join(filter(None, cells))
+                else:
+                    self.walk(child, verbatim or child.name == "pre")
+                if child.name in BLOCKS:
+                    self.end_line()
+
+
+def read_page(path: Path, url: str) -> dict:
+    soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    return Page(url, soup.find("article")).record
+
+
+def write_search_text(app, exception):
+    if exception or app.builder.name != "html":
+        return
+    urls = [app.builder.get_target_uri(name) for name in sorted(app.env.found_docs)]
+    pages = [read_page(Path(app.outdir, url), url) for url in urls]
+    text = json.dumps(pages, ensure_ascii=False, separators=(",", ":"))
+    Path(app.outdir, OUTPUT).write_text(f"Search.setIndex({text});\n", encoding="utf-8")
+
+
+class NoWords(SearchLanguage):
+    """Keeps Sphinx from cutting the pages into words that nobody asks for."""
+
+    lang = "ja"
+    language_name = "Japanese"
+
+    def split(self, input):
+        return []
+
+
+def setup(app):
+    app.add_search_language(NoWords)
+    app.connect("build-finished", write_search_text)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
