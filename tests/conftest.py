@@ -44,7 +44,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=[1280, 375], ids=["desktop", "phone"])
+@pytest.fixture(params=[1280, 768, 360], ids=["desktop", "tablet", "phone"])
 def tab(browser, request):
     """A tab that remembers what went wrong."""
     context = browser.new_context(

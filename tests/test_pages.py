@@ -178,7 +178,7 @@ def test_there_is_one_search_field(tab, page):
     assert len(visible) == 1
 
 
-@pytest.mark.parametrize("tab", [375], ids=["phone"], indirect=True)
+@pytest.mark.parametrize("tab", [360], ids=["phone"], indirect=True)
 def test_the_sidebar_opens_on_a_phone(tab):
     tab.goto(address("chapters/04_dqn"))
     tab.locator("button.primary-toggle:visible").first.click()
@@ -186,7 +186,7 @@ def test_the_sidebar_opens_on_a_phone(tab):
     link.wait_for(state="visible")
     tab.wait_for_timeout(400)  # the drawer slides in
     box = link.bounding_box()
-    assert box["x"] >= 0 and box["x"] + box["width"] <= 375
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 360
 
 
 @each_page
