@@ -53,22 +53,28 @@ bench: venv ## 学習の速さを比べる (ARGS="--steps 4000 --rounds 5")
 
 # All runs that chapter 5 shows; those that are in chapters/data/runs already are not repeated.
 RUN = $(BIN)/python -m rlbook_helpers.experiments run --jobs 2 --out chapters/data/runs
-FEWER = $(RUN) stable --seeds 0-9
+TWENTY = $(RUN) --seeds 0-19
 
 experiments: venv ## 第 5 章の記録を作る (数十分。できているものは飛ばす)
 	@$(RUN) stable --seeds 0-39
-	@$(RUN) original --seeds 0-19
-	@$(RUN) acrobot --seeds 0-9 --set target_rule=clipped
-	@$(RUN) acrobot --seeds 20-29
-	@$(FEWER) --set steps=10000 --set average_start=5000 --set epsilon_steps=1600
-	@$(FEWER) --set steps=15000 --set average_start=7500 --set epsilon_steps=2400
-	@$(FEWER) --set steps=20000 --set average_start=10000 --set epsilon_steps=3200
-	@$(FEWER) --set average_start=None
-	@$(FEWER) --set average_start=None --set lr_end=0.0
-	@$(FEWER) --set target_rule=max
-	@$(FEWER) --set tau=0.0 --set sync_interval=20
-	@$(FEWER) --set epsilon=0.1 --set epsilon_end=None
-	@$(FEWER) --set state_scale=None
+	@$(RUN) acrobot --seeds 30-39
+	@$(TWENTY) original short
+	@$(TWENTY) stable --set steps=15000 --set average_start=7500
+	@$(TWENTY) stable --set steps=20000 --set average_start=10000
+	@$(TWENTY) stable --set buffer_size=10000
+	@$(TWENTY) short --set tau=0.0 --set sync_interval=20
+	@$(TWENTY) short --set target_rule=max
+	@$(TWENTY) short --set target_rule=double
+	@$(TWENTY) short --set average_start=None
+	@$(TWENTY) short --set average_start=None --set lr_end=0.0
+	@$(TWENTY) short --set state_scale=None
+	@$(TWENTY) short --set lr=0.0005
+	@$(TWENTY) short --set gamma=0.98
+	@$(TWENTY) short --set batch_size=32
+	@$(TWENTY) short --set learning_start=64
+	@$(TWENTY) short --set epsilon=0.1
+	@$(TWENTY) short --set epsilon=1.0 --set epsilon_end=0.04 --set epsilon_steps=1600
+	@$(TWENTY) short --set lr_end=0.0
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

@@ -121,10 +121,7 @@ STABLE = Preset(
     sync_interval=None,
     gamma=0.99,
     lr=0.003,
-    lr_end=0.0009,
-    epsilon=1.0,
-    epsilon_end=0.04,
-    epsilon_steps=4_000,
+    epsilon=0.04,
     buffer_size=25_000,
     batch_size=64,
     learning_start=500,
@@ -132,9 +129,11 @@ STABLE = Preset(
     target_rule="clipped",
     average_start=12_500,
 )
+SHORT = dataclasses.replace(STABLE, steps=10_000, average_start=5_000)
 PRESETS = {
     "original": ORIGINAL,
     "stable": STABLE,
+    "short": SHORT,
     "acrobot": dataclasses.replace(
         STABLE,
         env_id="Acrobot-v1",

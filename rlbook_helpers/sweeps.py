@@ -58,13 +58,18 @@ def run_seed(preset: Preset, seed: int) -> dict:
         "versions": {name: version(name) for name in ("numpy", "dezero", "gymnasium")},
         "steps": agent.num_steps,
         "seconds": round(seconds, 2),
-        "returns": [round(r, 3) for r in record.returns],
+        "returns": _compact(record.returns),
         "losses": [
             None if np.isnan(loss) else float(f"{loss:.3g}")
             for loss in record.average_losses
         ],
-        "evaluation": [round(r, 3) for r in evaluation.tolist()],
+        "evaluation": _compact(evaluation.tolist()),
     }
+
+
+def _compact(values: Sequence[float]) -> list[float]:
+    """記録が小さくなるように、小数点の下が 0 の数は、整数にします。"""
+    return [int(x) if x == int(x) else round(x, 3) for x in values]
 
 
 def hyperparameters(preset: Preset) -> dict:
