@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book test lint lab execute bench experiments requirements clean distclean
+.PHONY: help venv book epub test lint lab execute bench experiments requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -28,6 +28,11 @@ book: venv ## 本を組み立てる (_build/html。ノートブックは実行�
 	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
 	@touch _build/.passed
 	@echo "できました / open this in a browser: _build/html/index.html"
+
+epub: venv ## 本を EPUB にする (_build/epub。ノートブックは実行しない)
+	@$(BIN)/python tools/epub.py || { \
+	  echo "EPUB を作れません。上の警告を直してください / the EPUB was not built: see the warnings above" >&2; exit 1; }
+	@echo "できました / open this with an e-book reader: _build/epub/dezero-dqn.epub"
 
 test: book ## 本を組み立ててからテストする
 	@$(BIN)/python -m pytest
