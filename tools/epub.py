@@ -63,6 +63,7 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".mp4": "video/mp4",
+    ".woff": "font/woff",
 }
 logger = logging.getLogger(__name__)
 
@@ -267,6 +268,8 @@ def write_package(root: Path, title: str, spine: list[str]) -> None:
                 url = unquote(element.get("href") or element.get("src"))
                 file = posixpath.join(posixpath.dirname(page), url)
                 files[posixpath.normpath(file)] = None
+    for font in (root / "_static").glob("*.woff"):
+        files[f"_static/{font.name}"] = None
 
     names = {file: f"item-{number}" for number, file in enumerate(files)}
     manifest = "".join(
