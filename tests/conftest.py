@@ -1,8 +1,13 @@
+import functools
+import http.server
 import os
 import shutil
+import threading
 
 import pytest
 from threadpoolctl import threadpool_limits
+
+from built import HTML
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,3 +71,37 @@ def tab(browser, request):
     )
     yield page
     context.close()
+
+
+@pytest.fixture(scope="session")
+def soups():
+    """Every page of the built book, parsed, by its path."""
+    bs4 = pytest.importorskip("bs4")
+    assert HTML.is_dir(), "make book first"
+    paths = {path.relative_to(HTML).as_posix(): path for path in HTML.rglob("*.html")}
+    return {
+        name: bs4.BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for name, path in paths.items()
+        if not name.startswith("_static")
+    }
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The address of a web server for the book, which answers like the usual hosts."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def send_error(self, code, message=None, explain=None):
+            self.send_response(code)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write((HTML / "404.html").read_bytes())
+
+    handler = functools.partial(Handler, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

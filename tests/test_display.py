@@ -99,6 +99,47 @@ def test_action_values_are_drawn_and_the_greedy_one_is_marked():
     assert {"壁", "ゴール +1", "スタート", "爆弾 −1"} <= set(texts)
 
 
+def test_the_path_runs_through_the_middle_of_the_cells():
+    from dezerogym.gridworld import GridWorld
+
+    env = GridWorld()
+    Q = {(s, a): a for s in env.states() for a in env.action_space}
+    path = [(2, 0), (1, 0), (0, 0), (0, 1)]
+    line, star = display.plot_action_values(env, Q, path).axes[0].lines[:2]
+    assert line.get_xydata().tolist() == [
+        [0.5, 2.5],
+        [0.5, 1.5],
+        [0.5, 0.5],
+        [1.5, 0.5],
+    ]
+    assert star.get_xydata()[0, 0] == 1.5
+
+
+def test_films_side_by_side_wait_for_the_longest():
+    dark, light = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 250, np.uint8)
+    rows = display.side_by_side({"左": [dark] * 3, "右": [light, dark]})
+    assert len(rows) == 3 and {row.shape for row in rows} == {(52, 60, 3)}
+    assert {row.dtype for row in rows} == {np.dtype(np.uint8)}
+    assert (rows[0][32:, 31:] == 250).all() and (rows[0][32:, :30] == 0).all()
+    assert (rows[1][32:, 31:] == 0).all() and (rows[2] == rows[1]).all()
+    assert len(np.unique(rows[0][:32])) > 2  # the names are written above
+    assert (light == 250).all()  # what was given is left as it was
+
+
+@pytest.mark.parametrize(
+    "films",
+    [
+        {},
+        {"a": []},
+        {"a": [np.zeros((4, 4, 3), np.uint8)], "b": []},
+        {"a": [np.zeros((4, 4, 3), np.uint8)], "b": [np.zeros((4, 6, 3), np.uint8)]},
+    ],
+)
+def test_films_that_do_not_fit_together_are_refused(films):
+    with pytest.raises(ValueError, match="films"):
+        display.side_by_side(films)
+
+
 def test_video_is_embedded_and_described():
     frames = [np.full((40, 60, 3), k * 20, np.uint8) for k in range(10)]
     html = display.video(frames, alt="明るくなる画面")._repr_html_()

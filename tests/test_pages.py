@@ -10,31 +10,13 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import rlbook_helpers
+from built import CHAPTERS, HTML, ROOT, each_chapter, each_page
 
 bs4 = pytest.importorskip(
     "bs4", reason="the pages are checked with requirements.txt installed"
 )
 
 pytestmark = pytest.mark.book
-
-ROOT = Path(__file__).resolve().parent.parent
-HTML = ROOT / "_build" / "html"
-CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("*.md"))
-PAGES = [f"book/{path.stem}" for path in sorted((ROOT / "book").glob("*.md"))]
-PAGES += [f"chapters/{stem}" for stem in CHAPTERS]
-each_page = pytest.mark.parametrize("page", PAGES)
-each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
-
-
-@pytest.fixture(scope="session")
-def soups():
-    assert HTML.is_dir(), "make book first"
-    paths = {path.relative_to(HTML).as_posix(): path for path in HTML.rglob("*.html")}
-    return {
-        name: bs4.BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for name, path in paths.items()
-        if not name.startswith("_static")
-    }
 
 
 def squeeze(text: str) -> str:

@@ -2,18 +2,14 @@
 
 import gzip
 import re
-import threading
 import unicodedata
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
+from built import HTML, PAGES
+
 pytestmark = pytest.mark.book
 
-ROOT = Path(__file__).resolve().parent.parent
-HTML = ROOT / "_build" / "html"
 GLOSSARY = "book/glossary.html"
 # The book writes these, if need be with a space, in other letters or in another width.
 WRITTEN = [
@@ -78,25 +74,17 @@ def squeeze(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def soups():
-    assert HTML.is_dir(), "make book first"
-    bs4 = pytest.importorskip("bs4")
-    paths = sorted([*HTML.glob("book/*.html"), *HTML.glob("chapters/*.html")])
-    return {
-        path.relative_to(HTML).as_posix(): bs4.BeautifulSoup(
-            path.read_text(encoding="utf-8"), "html.parser"
-        )
-        for path in paths
-    }
+def articles(soups):
+    return {f"{page}.html": soups[f"{page}.html"].find("article") for page in PAGES}
 
 
 @pytest.fixture(scope="module")
-def texts(browser, soups):
+def texts(browser, articles):
     """What a reader sees on each page, solutions unfolded, line by line."""
     tab = browser.new_page()
     lines = {}
-    for name, soup in soups.items():
-        tab.set_content(str(soup.find("article")))
+    for name, article in articles.items():
+        tab.set_content(str(article))
         text = tab.evaluate(
             """() => {
               document.querySelectorAll("details").forEach(e => e.open = true);
@@ -110,13 +98,13 @@ def texts(browser, soups):
 
 
 @pytest.fixture(scope="module")
-def terms(soups):
+def terms(articles):
     """Each term of the glossary with the pages that introduce it, where it is in bold."""
     bold = {
-        name: {squeeze(element.text) for element in soup.select("article strong")}
-        for name, soup in soups.items()
+        name: {squeeze(element.text) for element in article.select("strong")}
+        for name, article in articles.items()
     }
-    names = [dt.contents[0] for dt in soups[GLOSSARY].select("dl.glossary dt")]
+    names = [dt.contents[0] for dt in articles[GLOSSARY].select("dl.glossary dt")]
     assert len(names) > 50
     return {
         term: {name for name in bold if squeeze(term) in bold[name]} for term in names
@@ -124,21 +112,8 @@ def terms(soups):
 
 
 @pytest.fixture(scope="module", params=["http", "file"])
-def site(request):
-    if request.param == "file":
-        yield HTML.as_uri()
-        return
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Handler, directory=HTML)
-    ) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def site(request, server):
+    return server if request.param == "http" else HTML.as_uri()
 
 
 class Finder:

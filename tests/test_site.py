@@ -1,19 +1,18 @@
 """The built site as a whole: its weight, its addresses, what can be downloaded from it."""
 
-import functools
 import gzip
-import http.server
 import json
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from built import HTML, PAGES, ROOT, each_chapter, each_page
 
 bs4 = pytest.importorskip(
     "bs4", reason="the site is checked with requirements.txt installed"
@@ -23,37 +22,7 @@ import site_files  # noqa: E402  tools/site_files.py
 
 pytestmark = pytest.mark.book
 
-ROOT = Path(__file__).resolve().parent.parent
-HTML = ROOT / "_build" / "html"
-CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("*.md"))
-PAGES = [f"book/{path.stem}" for path in sorted((ROOT / "book").glob("*.md"))]
-PAGES += [f"chapters/{stem}" for stem in CHAPTERS]
-each_page = pytest.mark.parametrize("page", PAGES)
-each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 TEXT = {".html", ".js", ".css", ".svg", ".json", ".ipynb"}
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The address of a web server for the site."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-        def send_error(self, code, message=None, explain=None):
-            """Like the usual hosts: what does not exist is answered by 404.html."""
-            body = (HTML / "404.html").read_bytes()
-            self.send_response(code)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(body)
-
-    handler = functools.partial(Quiet, directory=str(HTML))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
 
 
 def transferred(urls) -> int:
@@ -147,8 +116,8 @@ def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
 
 
 @each_page
-def test_page_tells_previews_what_it_is(page):
-    soup = bs4.BeautifulSoup((HTML / f"{page}.html").read_text("utf-8"), "html.parser")
+def test_page_tells_previews_what_it_is(soups, page):
+    soup = soups[f"{page}.html"]
     meta = {
         tag.get("name") or tag.get("property"): tag.get("content", "")
         for tag in soup.find_all("meta")
@@ -161,31 +130,25 @@ def test_page_tells_previews_what_it_is(page):
     assert soup.find("link", rel="icon")["href"].endswith("logo.svg")
 
 
-def test_descriptions_differ():
-    found = [
-        re.search(r'name="description" content="([^"]*)"', path.read_text("utf-8"))[1]
-        for path in (HTML / f"{page}.html" for page in PAGES)
+def test_descriptions_differ(soups):
+    tags = [
+        soups[f"{page}.html"].find("meta", {"name": "description"}) for page in PAGES
     ]
-    assert len(set(found)) == len(PAGES)
+    assert len({tag["content"] for tag in tags}) == len(PAGES)
 
 
-def test_previous_and_next_follow_the_order_of_the_book():
+def test_previous_and_next_follow_the_order_of_the_book(soups):
     toc = (ROOT / "_toc.yml").read_text("utf-8")
-    order = re.findall(r"(?:root|file): (\S+?)(?:\.ipynb)?$", toc, re.M)
+    order = re.findall(r"(?:root|file): (\S+?)(?:\.ipynb)?$", toc, re.MULTILINE)
     assert sorted(order) == sorted(PAGES)
-    for page, following in zip(order, order[1:]):
-        for here, there, side in (
-            (page, following, "next"),
-            (following, page, "prev"),
-        ):
-            soup = bs4.BeautifulSoup(
-                (HTML / f"{here}.html").read_text("utf-8"), "html.parser"
-            )
-            link = soup.select_one(
-                f".prev-next-area a.{'right' if side == 'next' else 'left'}-{side}"
-            )
-            target = ((HTML / here).parent / link["href"]).resolve()
-            assert target == HTML / f"{there}.html"
+
+    def target(page, side):
+        link = soups[f"{page}.html"].select_one(f".prev-next-area a.{side}")
+        return link and ((HTML / page).parent / link["href"]).resolve()
+
+    pages = [HTML / f"{page}.html" for page in order]
+    assert [target(page, "right-next") for page in order] == [*pages[1:], None]
+    assert [target(page, "left-prev") for page in order] == [None, *pages[:-1]]
 
 
 @pytest.mark.parametrize("address", ["nothing.html", "chapters/99_nothing.html"])

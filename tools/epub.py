@@ -10,6 +10,7 @@ import hashlib
 import html
 import os
 import posixpath
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,10 @@ IDENTIFIER = "urn:uuid:0b7c7a3e-52f4-4c0e-9a53-6e1f4d1f7a90"
 
 BUILDER = "epub-of-the-book"
 # What pages meant for a browser need, and these do not.
-NOT_FOR_EPUB = ("sphinx-mathjax-offline", "sphinx_tsegsearch")
+NOT_FOR_EPUB = (
+    *("sphinx-mathjax-offline", "sphinxext.opengraph"),
+    *("search_text", "site_files"),
+)
 # The best form of an output first; the rest as in the settings of the book.
 MIME_TYPES = ("text/markdown", "text/html", "image/png", "text/plain")
 SETTINGS = {
@@ -151,6 +155,8 @@ class CleanRawHtml(OfTheBook):
             soup = bs4.BeautifulSoup(raw.astext(), "html.parser")
             for video in soup.find_all("video"):
                 video.replace_with(self.film(video))
+            for link in soup.find_all("a", href=re.compile(r"\.zip$")):
+                link.unwrap()  # a download of the site
             raw.replace_self(nodes.raw("", soup.decode(), format="html"))
 
     def film(self, video: bs4.Tag) -> bs4.BeautifulSoup:
