@@ -62,6 +62,8 @@ TWENTY = $(RUN) --seeds 0-19
 
 experiments: venv ## 第 5 章の記録を作る (数十分。できているものは飛ばす)
 	@$(RUN) stable --seeds 0-39
+	@$(RUN) stable --seeds 0-39 --set average_start=None
+	@$(TWENTY) stable --set average_start=None --set lr_end=0.0
 	@$(RUN) acrobot --seeds 30-39
 	@$(TWENTY) original short
 	@$(TWENTY) stable --set steps=15000 --set average_start=7500
@@ -71,7 +73,6 @@ experiments: venv ## 第 5 章の記録を作る (数十分。できているも
 	@$(TWENTY) short --set target_rule=max
 	@$(TWENTY) short --set target_rule=double
 	@$(TWENTY) short --set average_start=None
-	@$(TWENTY) short --set average_start=None --set lr_end=0.0
 	@$(TWENTY) short --set state_scale=None
 	@$(TWENTY) short --set lr=0.0005
 	@$(TWENTY) short --set gamma=0.98

@@ -255,7 +255,8 @@ def plot_action_values(
             )
     if len(path):
         ys, xs = np.transpose(path) + 0.5  # マスの中心
-        ax.plot(xs, ys, color=BLUE, linewidth=5, alpha=0.7, solid_capstyle="round")
+        # 上に書いた数が読めるように、明るい線にします
+        ax.plot(xs, ys, color="#cfe6fb", linewidth=11, solid_capstyle="round")
         ax.plot(xs[-1], ys[-1] + 0.3, marker="*", markersize=16, color=BLUE)
     ax.set(
         xlim=(0, env.width), ylim=(env.height, 0), aspect="equal", xticks=[], yticks=[]

@@ -1,5 +1,6 @@
 """The built site as a whole: its weight, its addresses, what can be downloaded from it."""
 
+import base64
 import gzip
 import json
 import re
@@ -110,6 +111,30 @@ def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
         assert tab.locator("article h1").inner_text().strip()
         context.close()
     assert min(times) <= 1000, times
+
+
+# Films
+
+
+@pytest.mark.parametrize("chapter", ["04_dqn", "05_stable"])
+def test_films_are_small_wait_for_the_reader_and_can_be_played(browser, soups, chapter):
+    films = soups[f"chapters/{chapter}.html"].find_all("video")
+    assert films
+    for film in films:
+        source = film.get("src") or film.find("source")["src"]
+        assert len(base64.b64decode(source.partition("base64,")[2])) <= 100_000
+        assert film.has_attr("controls") and not film.has_attr("autoplay")
+    tab = browser.new_page(viewport={"width": 360, "height": 740})
+    tab.goto((HTML / "chapters" / f"{chapter}.html").as_uri())
+    film = tab.locator("article video").first
+    film.scroll_into_view_if_needed()
+    assert film.evaluate("e => e.paused")
+    film.evaluate("async e => { e.muted = true; await e.play(); }")
+    tab.wait_for_function("document.querySelector('article video').currentTime > 0.2")
+    film.evaluate("e => { e.pause(); e.currentTime = e.duration; }")  # scrubbed
+    assert film.evaluate("e => e.duration") > 0.2
+    assert film.bounding_box()["width"] <= 360
+    tab.close()
 
 
 # Addresses

@@ -40,7 +40,7 @@ def test_every_run_has_the_settings_that_its_folder_names(label):
 
 def test_seeds_are_those_that_were_not_used_for_tuning():
     for label, runs in RUNS.items():
-        first = 20 if label == "acrobot" else 0  # a first preset failed on 0 to 9
+        first = 30 if label == "acrobot" else 0  # earlier presets met those below
         seeds = [run["seed"] for run in runs]
         assert seeds == list(range(first, first + len(runs))), label
     assert len(RUNS["stable"]) == 40
@@ -72,8 +72,19 @@ def test_the_claims_of_the_chapter_follow_from_the_record():
     assert SUMMARY["original"]["solved"] == 0
     assert SUMMARY["stable"]["solved"] >= 39
     assert SUMMARY["acrobot"]["solved"] >= 9
-    time = json.loads((DATA / "stable_time.json").read_text(encoding="utf-8"))[
-        "seconds"
-    ]
-    ratios = np.array(time["stable"]) / np.array(time["literal"])
-    assert np.median(ratios) <= 0.5
+
+
+def seconds_of(name):
+    return json.loads((DATA / name).read_text(encoding="utf-8"))["seconds"]
+
+
+def test_stable_takes_at_most_half_the_time_of_the_notebook():
+    seconds = seconds_of("stable_time.json")
+    ratios = np.array(seconds["stable"]) / np.array(seconds["literal"])
+    assert len(ratios) >= 2 and np.median(ratios) <= 0.5
+
+
+def test_two_jobs_finish_a_sweep_nearly_twice_as_fast():
+    seconds = seconds_of("jobs.json")
+    assert len(seconds["1"]) >= 3
+    assert np.median(np.array(seconds["1"]) / np.array(seconds["2"])) >= 1.85
