@@ -116,6 +116,7 @@ def test_the_path_runs_through_the_middle_of_the_cells():
 
 
 def test_films_side_by_side_wait_for_the_longest():
+    display.setup_display()  # the names may be Japanese
     dark, light = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 250, np.uint8)
     rows = display.side_by_side({"左": [dark] * 3, "右": [light, dark]})
     assert len(rows) == 3 and {row.shape for row in rows} == {(52, 60, 3)}
