@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
+from sphinx.builders.html._assets import _JavaScript
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # What the zip holds: all that is needed to read, run, build and test the book.
 BOOK = (
-    *(".ci", ".github", ".gitignore", ".textlintrc.yml", "CONTRIBUTING.md", "Makefile"),
+    *(".ci", ".gitattributes", ".github", ".gitignore", ".textlintrc.yml"),
+    *("CONTRIBUTING.md", "Makefile"),
     *("README.md", "_config.yml", "_toc.yml", "benchmarks", "book", "chapters"),
     *("conftest.py", "package-lock.json", "package.json", "pyproject.toml"),
     *("requirements-bench.txt", "requirements.in", "requirements.txt"),
@@ -63,9 +65,8 @@ def files_of_the_book() -> Iterator[Path]:
     for name in BOOK:
         path = ROOT / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(
-                file.parts
-            ):
+            made = {"__pycache__", ".ipynb_checkpoints"} & set(file.parts)
+            if file.is_file() and not made and file.suffix != ".mo":
                 yield file
 
 
@@ -85,6 +86,21 @@ def set_address(app, config) -> None:
     config.ogp_site_url = os.environ.get("SITE_URL", "")
 
 
+def defer_scripts(app, pagename, templatename, context, doctree) -> None:
+    """The text is shown before the scripts run, in their order.
+
+    Scripts within the page use those options at once, and so do those of the search page.
+    """
+    if pagename == "search":
+        return
+    context["script_files"] = [
+        _JavaScript(script.filename, **{**script.attributes, "defer": "defer"})
+        if script.filename and "documentation_options" not in script.filename
+        else script
+        for script in context["script_files"]
+    ]
+
+
 def finish(app, exception) -> None:
     if exception is None and app.builder.name == "html":
         site = Path(app.outdir)
@@ -95,5 +111,6 @@ def finish(app, exception) -> None:
 
 def setup(app) -> dict:
     app.connect("config-inited", set_address)
+    app.connect("html-page-context", defer_scripts, priority=900)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
