@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
-from sphinx.builders.html._assets import _JavaScript
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -86,21 +85,6 @@ def set_address(app, config) -> None:
     config.ogp_site_url = os.environ.get("SITE_URL", "")
 
 
-def defer_scripts(app, pagename, templatename, context, doctree) -> None:
-    """The text is shown before the scripts run, in their order.
-
-    Scripts within the page use those options at once, and so do those of the search page.
-    """
-    if pagename == "search":
-        return
-    context["script_files"] = [
-        _JavaScript(script.filename, **{**script.attributes, "defer": "defer"})
-        if script.filename and "documentation_options" not in script.filename
-        else script
-        for script in context["script_files"]
-    ]
-
-
 def finish(app, exception) -> None:
     if exception is None and app.builder.name == "html":
         site = Path(app.outdir)
@@ -111,6 +95,5 @@ def finish(app, exception) -> None:
 
 def setup(app) -> dict:
     app.connect("config-inited", set_address)
-    app.connect("html-page-context", defer_scripts, priority=900)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
