@@ -19,10 +19,10 @@ venv:
 # a target are warnings too; -q and /dev/null: nothing is shown but warnings.
 # Sphinx warns only about the pages that it reads again, and copies the style sheet only when a page has
 # changed. So what it has cached counts only when a build that passed came after it, and after every
-# change of the styles and translations; otherwise all pages are read afresh.
+# change of the styles, translations and extensions; otherwise all pages are read afresh.
 book: venv ## 本を組み立てる (_build/html。ノートブックは実行しない)
 	@test _build/.passed -nt _build/.doctrees/environment.pickle && \
-	  test -z "$$(find book/static book/locale book/templates -type f ! -name '*.mo' -newer _build/.passed)" || \
+	  test -z "$$(find book/static book/locale book/templates tools/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
 	  rm -rf _build/.doctrees
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
 	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
