@@ -1,7 +1,7 @@
 """たくさんのシードの結果をまとめる統計。"""
 
 import numpy as np
-from scipy import stats
+import scipy  # scipy.stats は、使うときに初めて読みこまれます
 
 from rlbook_helpers import checks
 
@@ -17,7 +17,7 @@ def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     出典:
         Agarwal ほか (2021)。
     """
-    return stats.trim_mean(values, 0.25, axis=axis)
+    return scipy.stats.trim_mean(values, 0.25, axis=axis)
 
 
 def bootstrap_interval(
@@ -43,7 +43,7 @@ def bootstrap_interval(
         raise ValueError(
             f"values には 2 個以上のシードの値が要ります: 形 {values.shape}"
         )
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (values,),
         interquartile_mean,
         n_resamples=2_000,

@@ -92,7 +92,8 @@ def test_a_further_page_transfers_less(requests, page):
 def test_the_largest_page_shows_its_text_soon_on_a_slow_phone(browser, server):
     largest = max(PAGES, key=lambda page: (HTML / f"{page}.html").stat().st_size)
     times = []
-    for _ in range(5):  # the best of five: other work on the machine only adds time
+    # other work on the machine only adds time, so one quick visit of at most 15 is enough
+    while not times or (times[-1] > 1000 and len(times) < 15):
         context = browser.new_context(viewport={"width": 360, "height": 740})
         tab = context.new_page()
         session = context.new_cdp_session(tab)
@@ -108,8 +109,21 @@ def test_the_largest_page_shows_its_text_soon_on_a_slow_phone(browser, server):
         )
         assert tab.locator("article h1").inner_text().strip()
         context.close()
-    # 1.0 to 1.1 s on two slow cores, of which the theme's style sheet is the largest part
-    assert min(times) <= 1500, times
+    assert times[-1] <= 1000, times
+
+
+def test_every_icon_has_its_drawing(browser, server):
+    """The site's style sheet keeps only the icons in use."""
+    tab = browser.new_page()
+    tab.goto(f"{server}/{PAGES[-1]}.html")
+    tab.wait_for_load_state("networkidle")
+    drawings = tab.evaluate(
+        """[...document.querySelectorAll("[class*='fa-']")].map(
+            (e) => [e.className, getComputedStyle(e, "::before").content])"""
+    )
+    assert len(drawings) >= 5
+    assert not [name for name, drawing in drawings if drawing in ("none", "normal")]
+    tab.close()
 
 
 # Films
