@@ -64,22 +64,24 @@ experiments: venv ## 第 5 章の記録を作る (数十分。できているも
 	@$(RUN) stable --seeds 0-39
 	@$(RUN) stable --seeds 0-39 --set average_start=None
 	@$(TWENTY) stable --set average_start=None --set lr_end=0.0
-	@$(RUN) acrobot --seeds 30-39
-	@$(TWENTY) original short
 	@$(TWENTY) stable --set steps=15000 --set average_start=7500
 	@$(TWENTY) stable --set steps=20000 --set average_start=10000
 	@$(TWENTY) stable --set buffer_size=10000
+	@$(TWENTY) stable --set gamma=0.98
+	@$(RUN) acrobot --seeds 40-49
+	@$(TWENTY) original
+	@$(RUN) short --seeds 0-39
 	@$(TWENTY) short --set tau=0.0 --set sync_interval=20
-	@$(TWENTY) short --set target_rule=max
+	@$(RUN) short --seeds 0-39 --set target_rule=max
 	@$(TWENTY) short --set target_rule=double
 	@$(TWENTY) short --set average_start=None
-	@$(TWENTY) short --set state_scale=None
+	@$(RUN) short --seeds 0-39 --set state_scale=None
 	@$(TWENTY) short --set lr=0.0005
 	@$(TWENTY) short --set gamma=0.98
-	@$(TWENTY) short --set batch_size=32
-	@$(TWENTY) short --set learning_start=64
-	@$(TWENTY) short --set epsilon=0.1
-	@$(TWENTY) short --set epsilon=1.0 --set epsilon_end=0.04 --set epsilon_steps=1600
+	@$(TWENTY) short --set batch_size=64
+	@$(RUN) short --seeds 0-39 --set learning_start=500
+	@$(TWENTY) short --set epsilon=0.04
+	@$(RUN) short --seeds 0-39 --set epsilon=1.0 --set epsilon_end=0.1 --set epsilon_steps=2000
 	@$(TWENTY) short --set lr_end=0.0
 
 # Needs uv, which the book itself does not: pip install uv

@@ -120,16 +120,13 @@ STABLE = Preset(
     state_scale=(1, 1, 10, 2),
     sync_interval=None,
     gamma=0.99,
-    lr=0.003,
-    epsilon=0.04,
+    lr=0.002,
     buffer_size=25_000,
-    batch_size=64,
-    learning_start=500,
     tau=0.02,
     target_rule="clipped",
     average_start=12_500,
 )
-SHORT = dataclasses.replace(STABLE, steps=10_000, average_start=5_000)
+SHORT = dataclasses.replace(STABLE, steps=12_500, average_start=6_250)
 PRESETS = {
     "original": ORIGINAL,
     "stable": STABLE,

@@ -135,6 +135,23 @@ def test_page_fits_the_screen_without_errors_or_foreign_requests(tab, page):
 
 
 @each_page
+def test_code_fits_beside_the_sidebars_of_a_laptop(browser, page):
+    """The listings of the package may scroll in their box."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    tab.goto(address(page))
+    wide = tab.evaluate(
+        """() => {
+            document.querySelectorAll("details").forEach((e) => { e.open = true; });
+            return [...document.querySelectorAll("article .highlight pre")]
+                .filter((e) => !e.closest(".cell_output") && e.scrollWidth > e.clientWidth)
+                .map((e) => e.innerText);
+        }"""
+    )
+    tab.close()
+    assert wide == []
+
+
+@each_page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_legible_and_accessible(browser, page, scheme):
     """Contrast of text and code first of all, as axe-core measures it."""
