@@ -11,3 +11,14 @@ PAGES = [f"book/{path.stem}" for path in sorted((ROOT / "book").glob("*.md"))]
 PAGES += [f"chapters/{stem}" for stem in CHAPTERS]
 each_page = pytest.mark.parametrize("page", PAGES)
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+def show_pictures(tab) -> None:
+    """All pictures of the page, which wait until a reader comes near; a broken one is an error."""
+    tab.evaluate(
+        """async () => {
+            const pictures = [...document.images];
+            pictures.forEach((picture) => { picture.loading = "eager"; });
+            await Promise.all(pictures.map((picture) => picture.decode()));
+        }"""
+    )

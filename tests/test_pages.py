@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import rlbook_helpers
-from built import CHAPTERS, HTML, ROOT, each_chapter, each_page
+from built import CHAPTERS, HTML, ROOT, each_chapter, each_page, show_pictures
 
 bs4 = pytest.importorskip(
     "bs4", reason="the pages are checked with requirements.txt installed"
@@ -39,6 +39,16 @@ def test_pictures_have_alternative_texts_and_figures_numbered_captions(soups, pa
     for figure in article.find_all("figure"):
         assert re.match(r"図 ?\d", figure.find(class_="caption-number").text)
         assert figure.find(class_="caption-text").text.strip()
+
+
+@each_page
+def test_the_text_waits_for_two_files_and_no_picture(soups, page):
+    soup = soups[f"{page}.html"]
+    awaited = soup.select("link[rel=stylesheet], script[src]:not([defer])")
+    names = [(tag.get("href") or tag["src"]).rsplit("/")[-1] for tag in awaited]
+    assert names == ["all.css", "all.js"]
+    pictures = soup.find("article").find_all("img")
+    assert all(picture["loading"] == "lazy" for picture in pictures)
 
 
 @each_page
@@ -121,6 +131,10 @@ def address(page: str) -> str:
 def test_page_fits_the_screen_without_errors_or_foreign_requests(tab, page):
     tab.goto(address(page))
     tab.wait_for_load_state("networkidle")
+    height = "document.documentElement.scrollHeight"
+    before = tab.evaluate(height)
+    show_pictures(tab)
+    assert tab.evaluate(height) == before, "the text jumps when pictures come"
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert (
         tab.locator("article h1").bounding_box()["width"] <= tab.viewport_size["width"]

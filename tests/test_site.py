@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from built import HTML, PAGES, ROOT, each_chapter, each_page
+from built import HTML, PAGES, ROOT, each_chapter, each_page, show_pictures
 
 bs4 = pytest.importorskip(
     "bs4", reason="the site is checked with requirements.txt installed"
@@ -66,6 +66,7 @@ def requests(browser, server):
             ),
         )
         tab.goto(f"{server}/{page}.html")
+        show_pictures(tab)
         tab.wait_for_load_state("networkidle")
         context.close()
         asked[page] = {url for url in urls if not url.startswith(("data:", "blob:"))}
@@ -89,11 +90,13 @@ def test_a_further_page_transfers_less(requests, page):
     assert transferred(new) <= 500_000
 
 
-def test_the_largest_page_shows_its_text_soon_on_a_slow_phone(browser, server):
+def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
+    browser, server
+):
     largest = max(PAGES, key=lambda page: (HTML / f"{page}.html").stat().st_size)
     times = []
-    # wanted: 1,000 ms, which two quiet cores reach; busy ones have needed up to 1,300 at best
-    while not times or (times[-1] > 1500 and len(times) < 15):
+    # The best of a few visits: other work on the machine only adds time.
+    while not times or (times[-1] > 1000 and len(times) < 10):
         context = browser.new_context(viewport={"width": 360, "height": 740})
         tab = context.new_page()
         session = context.new_cdp_session(tab)
@@ -109,7 +112,7 @@ def test_the_largest_page_shows_its_text_soon_on_a_slow_phone(browser, server):
         )
         assert tab.locator("article h1").inner_text().strip()
         context.close()
-    assert times[-1] <= 1500, times
+    assert times[-1] <= 1000, times
 
 
 def test_every_icon_has_its_drawing(browser, server):
@@ -210,6 +213,8 @@ def test_on_paper_solutions_are_unfolded_and_nothing_else_is_printed(browser, ch
     assert tab.locator("article details:not([open])").count() >= 3
     tab.pdf()
     assert tab.locator("article details:not([open])").count() == 0
+    pictures = tab.evaluate("[...document.images].map((e) => e.naturalWidth)")
+    assert len(pictures) >= 3 and all(pictures)
     tab.emulate_media(media="print")
     for selector in (
         ".bd-sidebar-primary",

@@ -5,7 +5,6 @@ than they have, and readers want the whole book as one file to run.
 """
 
 import os
-import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -49,31 +48,6 @@ def remove_unused(site: Path) -> None:
                     file.unlink()
 
 
-def remove_icons(site: Path) -> None:
-    """The theme's style sheet names 1,900 icons of its font; the pages show a dozen.
-
-    A browser shows nothing before it has read the whole style sheet.
-    """
-    sources = [*site.glob("*.html"), *site.glob("*/*.html"), *site.rglob("*.js")]
-    shown = {
-        name
-        for path in sources
-        if "mathjax" not in path.parts
-        for name in re.findall(r"fa-[\w-]+", path.read_text(encoding="utf-8"))
-    }
-    rule = re.compile(
-        r'((?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}'
-    )  # .fa-bars:before,.fa-navicon:before{content:"\f0c9"}
-    css = site / "_static/styles/pydata-sphinx-theme.css"
-    css.write_text(
-        rule.sub(
-            lambda m: m[0] if shown & set(re.findall(r"fa-[\w-]+", m[1])) else "",
-            css.read_text(encoding="utf-8"),
-        ),
-        encoding="utf-8",
-    )
-
-
 def shrink_pictures(site: Path, cache: Path) -> None:
     """Plots with 256 colours: to the eye the same, at less than half the size."""
     cache.mkdir(exist_ok=True)
@@ -115,7 +89,6 @@ def finish(app, exception) -> None:
     if exception is None and app.builder.name == "html":
         site = Path(app.outdir)
         remove_unused(site)
-        remove_icons(site)
         shrink_pictures(site, site.parent / ".pictures")
         pack(site / ZIP)
 

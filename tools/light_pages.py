@@ -1,0 +1,109 @@
+"""Sphinx extension: a page shows its text soon, on a slow phone too.
+
+A browser shows nothing before it has every style sheet and every script of a page's head, one
+request for each, while it queues all pictures of the page beside them. So the pages of this book ask
+for one style sheet and one script, and a picture waits until the reader comes near.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from PIL import Image
+
+# Linked by book/templates/static/webpack-macros.html
+STYLES = "_static/all.css"
+SCRIPTS = "_static/all.js"
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    if picture.suffix == ".svg":
+        svg = ElementTree.parse(picture).getroot()
+        return int(svg.attrib["width"]), int(svg.attrib["height"])
+    with Image.open(picture) as image:
+        return image.size
+
+
+def let_pictures_wait(app, pagename, templatename, context, doctree) -> None:
+    """With their sizes, which keep their places free: text must not jump when they come."""
+    sources = {name: Path(app.srcdir, uri) for uri, name in app.builder.images.items()}
+
+    def waiting(tag: re.Match) -> str:
+        width, height = size_of(sources[posixpath.basename(tag["src"])])
+        return f'<img loading="lazy" width="{width}" height="{height}"{tag["rest"]}'
+
+    picture = re.compile(r'<img(?P<rest> [^>]*src="(?P<src>[^"]*)"[^>]*>)')
+    if "body" in context:
+        context["body"] = picture.sub(waiting, context["body"])
+
+
+def without_unused_icons(styles: str, site: Path) -> str:
+    """The theme's style sheet names 1,900 icons of its font; the pages show a dozen."""
+    sources = [*site.glob("*.html"), *site.glob("*/*.html"), *site.rglob("*.js")]
+    shown = {
+        name
+        for path in sources
+        if "mathjax" not in path.parts
+        for name in re.findall(r"fa-[\w-]+", path.read_text(encoding="utf-8"))
+    }
+    # .fa-bars:before,.fa-navicon:before{content:"\f0c9"}
+    rule = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}')
+    return rule.sub(
+        lambda m: m[0] if shown & set(re.findall(r"fa-[\w-]+", m[1])) else "", styles
+    )
+
+
+class OneFile:
+    """One style sheet and one script in place of those that Sphinx and its extensions add."""
+
+    def __init__(self):
+        # Ordered sets of paths. The theme's template would link these two itself.
+        self.styles = dict.fromkeys(
+            ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
+        )
+        self.scripts = {}
+
+    def collect(self, app, pagename, templatename, context, doctree) -> None:
+        scripts = context["script_files"]
+        # What is deferred keeps nobody waiting; what has no name is written into the page.
+        joined = [f for f in scripts if f.filename and "defer" not in f.attributes]
+        self.styles |= {f.filename.split("?")[0]: None for f in context["css_files"]}
+        self.scripts |= {f.filename.split("?")[0]: None for f in joined}
+        context["css_files"] = []
+        context["script_files"] = [f for f in scripts if f not in joined]
+
+    def write(self, app, exception) -> None:
+        if exception is not None or not self.scripts:
+            return  # no page was written anew: the files of the last build hold
+        site = Path(app.outdir)
+        scripts = ((site / name).read_text(encoding="utf-8") for name in self.scripts)
+        (site / SCRIPTS).write_text("\n;\n".join(scripts), encoding="utf-8")
+        styles = "\n".join(self.read_style(site, name) for name in self.styles)
+        styles = without_unused_icons(styles, site)
+        (site / STYLES).write_text(styles, encoding="utf-8")
+
+    @staticmethod
+    def read_style(site: Path, name: str) -> str:
+        """With the addresses in it as seen from where the one style sheet lies."""
+
+        def moved(address: re.Match) -> str:
+            target = posixpath.join(posixpath.dirname(name), address[1])
+            return f"url({posixpath.relpath(target, posixpath.dirname(STYLES))})"
+
+        text = (site / name).read_text(encoding="utf-8")
+        return re.sub(r'url\((?!["\']?data:)([^)]+)\)', moved, text)
+
+
+def begin(app) -> None:
+    if app.builder.name == "html":
+        files = OneFile()
+        app.connect("html-page-context", let_pictures_wait)
+        # After the extensions that add files to the pages, and copy them
+        app.connect("html-page-context", files.collect, priority=900)
+        app.connect("build-finished", files.write, priority=900)
+
+
+def setup(app) -> dict:
+    app.connect("builder-inited", begin)
+    return {"parallel_read_safe": True, "parallel_write_safe": False}
