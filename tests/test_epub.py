@@ -20,6 +20,8 @@ bs4 = pytest.importorskip(
 )
 yaml = pytest.importorskip("yaml")
 
+import epub as maker  # noqa: E402  tools/epub.py
+
 pytestmark = pytest.mark.book
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,6 +114,17 @@ def test_making_it_again_gives_the_same_file(epub):
     before = epub.read_bytes()
     subprocess.run([sys.executable, str(ROOT / "tools" / "epub.py")], check=True)
     assert epub.read_bytes() == before
+
+
+def test_the_edition_is_known_without_git(monkeypatch):
+    """As in the zip of the book, where the same pages must give the same file too."""
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setenv("PATH", "")
+    newest = max(
+        (ROOT / f"{page}{'.ipynb' if page in CHAPTERS else '.md'}").stat().st_mtime
+        for page in PAGES
+    )
+    assert maker.edition() == int(newest)
 
 
 def test_every_page_is_in_it_in_the_order_of_the_book(soups, package):

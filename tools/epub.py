@@ -324,14 +324,15 @@ def write_package(root: Path, title: str, spine: list[str]) -> None:
 
 
 def edition() -> int:
-    """When the book was changed last: the time of the commit, if there is one."""
+    """When the book was changed last: the time of the commit, or of the newest page without git."""
     if "SOURCE_DATE_EPOCH" in os.environ:
         return int(os.environ["SOURCE_DATE_EPOCH"])
     command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
     try:
         return int(subprocess.run(command, capture_output=True, check=True).stdout)
     except (OSError, subprocess.CalledProcessError, ValueError):
-        return int(time.time())
+        pages = [*ROOT.glob("book/*.md"), *ROOT.glob("chapters/*.ipynb")]
+        return int(max(page.stat().st_mtime for page in pages))
 
 
 # The build
