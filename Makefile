@@ -61,7 +61,7 @@ RUN = $(BIN)/python -m rlbook_helpers.experiments run --jobs 2 --out chapters/da
 TWENTY = $(RUN) --seeds 0-19
 
 experiments: venv ## 第 5 章の記録を作る (数十分。できているものは飛ばす)
-	@$(RUN) stable --seeds 0-39
+	@$(RUN) stable --seeds 100-139
 	@$(RUN) stable --seeds 0-39 --set average_start=None
 	@$(TWENTY) stable --set average_start=None --set lr_end=0.0
 	@$(TWENTY) stable --set steps=15000 --set average_start=7500

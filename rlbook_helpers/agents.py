@@ -93,7 +93,7 @@ class QLearningAgent:
             action: 行動の番号。
             reward: 報酬。
             next_state: 行動の後の状態 (1, 12)。
-            done: 終端状態に達したなら True。
+            done: 終端に達したなら True。
         戻り値:
             損失 (更新の前の値)。
         例外:
@@ -270,7 +270,7 @@ class DQNAgent:
             action: 行動の番号。
             reward: 報酬。
             next_state: 行動の後の状態 (D,)。
-            done: 終端状態に達した (terminated) なら True。打ち切り (truncated) は False。
+            done: 終端に達した (terminated) なら True。打ち切り (truncated) は False。
         戻り値:
             ミニバッチの損失 (更新の前の値)。遷移がまだ learning_start 個に満たなければ None。
         例外:

@@ -31,6 +31,11 @@ INK, BLUE, ORANGE, GREEN, RED, GREY = (
     "#b3261e",
     "#9aa5b1",
 )
+# ページからはみ出さず、横に長い動画では、操作部が画面を隠さないように下を空けます
+VIDEO_STYLE = (
+    "max-width: 100%; height: auto; min-height: 11rem; "
+    "object-fit: contain; object-position: top; background: #fff"
+)
 
 
 def setup_display() -> None:
@@ -350,5 +355,6 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
         embed=True,
         mimetype="video/mp4",
         width=width,
-        html_attributes=f'controls playsinline preload="auto" aria-label="{html.escape(alt)}"',
+        html_attributes='controls playsinline preload="auto" '
+        f'style="{VIDEO_STYLE}" aria-label="{html.escape(alt)}"',
     )

@@ -61,7 +61,7 @@ class ReplayBuffer:
             action: 行動の番号。0 以上の整数。
             reward: 報酬。float32 にして覚えます。
             next_state: 行動の後の状態。state と同じ形。
-            done: 終端状態に達した (terminated) なら True。打ち切り (truncated) は False。
+            done: 終端に達した (terminated) なら True。打ち切り (truncated) は False。
         例外:
             TypeError: 型が違う、または状態の dtype に変換できない。
             ValueError: 形が違う、NaN や無限大を含む、範囲の外にある。
