@@ -292,13 +292,14 @@ def side_by_side(films: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
         )
     height, width, _ = shapes.pop()
     total = len(films) * width
-    header = Figure(figsize=(total / 100, 0.32), dpi=100, layout="none")
+    header = Figure(figsize=(total / 100, 0.44), dpi=100, layout="none")
     for k, name in enumerate(films):
         x = (k + 0.5) / len(films)
-        header.text(x, 0.5, name, ha="center", va="center", fontsize=12, color=INK)
+        # 電話の幅でも読める大きさ
+        header.text(x, 0.5, name, ha="center", va="center", fontsize=22, color=INK)
     canvas = FigureCanvasAgg(header)
     canvas.draw()
-    names = np.asarray(canvas.buffer_rgba())[:, :total, :3]  # (32, 幅の合計, 3)
+    names = np.asarray(canvas.buffer_rgba())[:, :total, :3]  # (44, 幅の合計, 3)
     rows = []
     for t in range(max(map(len, films.values()))):
         panels = [frames[min(t, len(frames) - 1)].copy() for frames in films.values()]

@@ -119,11 +119,11 @@ def test_films_side_by_side_wait_for_the_longest():
     display.setup_display()  # the names may be Japanese
     dark, light = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 250, np.uint8)
     rows = display.side_by_side({"左": [dark] * 3, "右": [light, dark]})
-    assert len(rows) == 3 and {row.shape for row in rows} == {(52, 60, 3)}
+    assert len(rows) == 3 and {row.shape for row in rows} == {(64, 60, 3)}
     assert {row.dtype for row in rows} == {np.dtype(np.uint8)}
-    assert (rows[0][32:, 31:] == 250).all() and (rows[0][32:, :30] == 0).all()
-    assert (rows[1][32:, 31:] == 0).all() and (rows[2] == rows[1]).all()
-    assert len(np.unique(rows[0][:32])) > 2  # the names are written above
+    assert (rows[0][44:, 31:] == 250).all() and (rows[0][44:, :30] == 0).all()
+    assert (rows[1][44:, 31:] == 0).all() and (rows[2] == rows[1]).all()
+    assert len(np.unique(rows[0][:44])) > 2  # the names are written above
     assert (light == 250).all()  # what was given is left as it was
 
 
