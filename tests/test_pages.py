@@ -145,6 +145,11 @@ def test_page_fits_the_screen_without_errors_or_foreign_requests(tab, page):
         tab.wait_for_function(
             f"document.querySelectorAll('article mjx-container').length >= {formulas}"
         )
+    wide = tab.evaluate(
+        """[...document.querySelectorAll("article mjx-container[display]")]
+            .filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerHTML)"""
+    )
+    assert wide == []
     assert tab.troubles == []
 
 
