@@ -31,6 +31,17 @@ def test_numpy_is_left_as_it_was(alias):
     assert result.stdout.strip() == "ok", result.stderr
 
 
+def test_two_datasets_of_dezero_need_the_alias_when_they_are_used():
+    """The page 環境準備 says so. CIFAR10 would be downloaded first, so its code is read instead."""
+    result = run("import rlbook_helpers, dezero.datasets as d; d.Spiral()")
+    assert "module 'numpy' has no attribute 'int'" in result.stderr
+    result = run(
+        "import rlbook_helpers, dezero.datasets as d, inspect;"
+        "print('dtype=np.int)' in inspect.getsource(d.CIFAR10.prepare))"
+    )
+    assert result.stdout.strip() == "True", result.stderr
+
+
 def test_import_is_silent_and_leaves_the_global_random_state_alone():
     result = run(
         "import numpy as np; before = np.random.get_state()[1].copy(); import rlbook_helpers;"
