@@ -28,8 +28,9 @@ MAY_IMPORT = {
     "training": {"checks"},
     "statistics": {"checks"},
     "presets": {"agents", "checks", "schedules"},
-    "sweeps": {"presets", "statistics", "training"},
-    "experiments": {"presets", "sweeps"},
+    "records": {"presets", "statistics"},
+    "sweeps": {"presets", "records", "training"},
+    "experiments": {"presets", "records", "sweeps"},
 }
 
 
