@@ -48,6 +48,7 @@ CONTESTANTS = {
 }
 try:
     import torch
+
     from pytorch import PyTorchAgent
 
     torch.set_num_threads(1)

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 import gymnasium as gym
-from literal import LiteralAgent
-from run import SYNC_INTERVAL, describe, write
 from threadpoolctl import threadpool_limits
 
+from literal import LiteralAgent
 from rlbook_helpers.presets import PRESETS
+from run import SYNC_INTERVAL, describe, write
 
 EPISODES, SLICE = 300, 250
 

@@ -18,7 +18,9 @@ Policy = Callable[[np.ndarray], int]  # 状態 → 行動
 class Agent(Protocol):
     """学習の相手に求めるもの。行動を選び、遷移から学び、ターゲットネットワークを同期します。"""
 
-    def get_action(self, state: np.ndarray) -> int: ...
+    def get_action(self, state: np.ndarray) -> int:
+        """状態 (D,) での行動。"""
+        ...
 
     def update(
         self,
@@ -27,9 +29,13 @@ class Agent(Protocol):
         reward: float,
         next_state: np.ndarray,
         done: bool,
-    ) -> float | None: ...
+    ) -> float | None:
+        """遷移から学び、損失を返します。まだ学ばないときは None です。"""
+        ...
 
-    def sync_qnet(self) -> None: ...
+    def sync_qnet(self) -> None:
+        """ターゲットネットワークを、学習中のネットワークにそろえます。"""
+        ...
 
 
 @dataclass
