@@ -22,7 +22,7 @@ venv:
 # change of the styles, translations and extensions; otherwise all pages are read afresh.
 book: venv ## 本を組み立てる (_build/html。ノートブックは実行しない)
 	@test _build/.passed -nt _build/.doctrees/environment.pickle && \
-	  test -z "$$(find book/static book/locale book/templates tools/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
+	  test -z "$$(find THIRD_PARTY_LICENSES.txt book/*.html book/static book/locale book/templates tools/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
 	  rm -rf _build/.doctrees
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
 	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
