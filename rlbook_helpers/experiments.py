@@ -16,7 +16,8 @@ import gymnasium as gym
 from tabulate import tabulate
 
 from rlbook_helpers.presets import PRESETS, Preset
-from rlbook_helpers.sweeps import load_runs, summarize, sweep
+from rlbook_helpers.records import load_records, summarize
+from rlbook_helpers.sweeps import sweep
 
 FIELDS = [field.name for field in dataclasses.fields(Preset)]
 
@@ -58,9 +59,9 @@ def parse_settings(texts: Sequence[str]) -> dict:
 
 def _run(arguments) -> int:
     settings = parse_settings(arguments.set)
-    # フォルダの名前になります。--set の順にはよりません
+    # ファイルの名前になります。--set の順にはよりません
     suffix = "".join(f",{name}={settings[name]}" for name in FIELDS if name in settings)
-    suffix = suffix.replace("/", "-")
+    suffix = suffix.replace("/", "-").replace(":", "-")
     presets = {}
     for name in arguments.presets:
         if name not in PRESETS:
@@ -81,7 +82,7 @@ def _run(arguments) -> int:
 
 
 def _summary(arguments) -> int:
-    rows = summarize(load_runs(arguments.dir))
+    rows = summarize(load_records(arguments.dir))
     if arguments.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return 0

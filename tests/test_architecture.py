@@ -28,8 +28,10 @@ MAY_IMPORT = {
     "training": {"checks"},
     "statistics": {"checks"},
     "presets": {"checks", "schedules", "stable"},
-    "sweeps": {"presets", "statistics", "training"},
-    "experiments": {"presets", "sweeps"},
+    "records": {"presets", "statistics"},
+    "sweeps": {"presets", "records", "training"},
+    "plans": {"presets"},
+    "experiments": {"plans", "records", "sweeps"},
 }
 
 
