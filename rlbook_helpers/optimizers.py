@@ -28,9 +28,7 @@ class Adam(optimizers.Adam):
         """更新するモデルを決めます。モデルの重みは、すべてそろっていなければなりません。"""
         super().setup(target)
         self._gather()
-        self.m, self.v, self.step = np.zeros(
-            (3, self.theta.size), self.theta.dtype
-        )
+        self.m, self.v, self.step = np.zeros((3, self.theta.size), self.theta.dtype)
         return self
 
     def _gather(self) -> None:

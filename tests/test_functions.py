@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rlbook_helpers import QNet2
-from rlbook_helpers.dezero_compat import F, Variable, optimizers
+from rlbook_helpers.dezero_compat import F, optimizers
 from rlbook_helpers.functions import q_loss
 from rlbook_helpers.optimizers import Adam
 
@@ -151,7 +151,9 @@ def test_gradients_are_written_where_adam_reads_them_unless_there_are_some_alrea
             net.cleargrads()
             q_loss(net, *args).backward()
             assert all(p.grad is p.grad_place for p in net.params())
-            assert all(np.shares_memory(p.grad.data, optimizer.grad) for p in net.params())
+            assert all(
+                np.shares_memory(p.grad.data, optimizer.grad) for p in net.params()
+            )
             if twice:
                 q_loss(net, *args).backward()
                 for p in net.params():

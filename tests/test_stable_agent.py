@@ -25,19 +25,19 @@ def test_soft_update_moves_the_target_network_by_tau():
     for now, wanted in zip(arrays(agent.qnet_target), want):
         np.testing.assert_allclose(now, wanted, rtol=1e-6)
 
+
 @pytest.mark.parametrize(("tau", "moves"), [(0.0, False), (0.5, True)])
 def test_every_update_moves_the_target_network_if_tau_says_so(tau, moves):
     agent = StableDQNAgent(tau=tau, batch_size=4, seed=0)
     before = [a.copy() for a in arrays(agent.qnet_target)]
     fill(agent, 4)
-    for was, now, online in zip(
-        before, arrays(agent.qnet_target), arrays(agent.qnet)
-    ):
+    for was, now, online in zip(before, arrays(agent.qnet_target), arrays(agent.qnet)):
         np.testing.assert_allclose(now, was + tau * (online - was), atol=1e-7)
     changed = [
         (was != now).any() for was, now in zip(before, arrays(agent.qnet_target))
     ]
     assert any(changed) == moves
+
 
 @pytest.mark.parametrize("rule", ["max", "double", "clipped"])
 def test_target_rules_are_those_of_the_papers(rule):
@@ -58,11 +58,13 @@ def test_target_rules_are_those_of_the_papers(rule):
     assert (online.argmax(axis=1) != target.argmax(axis=1)).any()
     np.testing.assert_allclose(agent.next_value(x), want, rtol=1e-5, atol=1e-6)
 
+
 def test_learning_starts_when_enough_is_remembered():
     agent = StableDQNAgent(learning_start=10, batch_size=4, seed=0)
     s = np.ones(4, np.float32)
     losses = [agent.update(s, 0, 1.0, s, False) for _ in range(12)]
     assert [loss is None for loss in losses] == [True] * 9 + [False] * 3
+
 
 def test_schedules_set_the_learning_rate_and_epsilon():
     agent = StableDQNAgent(
@@ -83,11 +85,13 @@ def test_schedules_set_the_learning_rate_and_epsilon():
         atol=1e-12,
     )
 
+
 def test_without_a_schedule_the_values_stay():
     agent = StableDQNAgent(seed=0)
     agent.epsilon = 0.0
     fill(agent, 40)
     assert (agent.lr, agent.epsilon) == (0.0005, 0.0)
+
 
 def test_the_average_is_that_of_the_weights_from_its_start_on():
     agent = StableDQNAgent(batch_size=4, average_start=6, seed=0)
@@ -101,6 +105,7 @@ def test_the_average_is_that_of_the_weights_from_its_start_on():
         want = np.mean([weights[k] for weights in seen], axis=0)
         np.testing.assert_allclose(average, want, rtol=1e-4, atol=1e-6)
 
+
 def test_only_greedy_action_uses_the_average():
     agent = StableDQNAgent(epsilon=0, batch_size=4, average_start=4, seed=0)
     fill(agent, 8)
@@ -109,6 +114,7 @@ def test_only_greedy_action_uses_the_average():
         net.l3.b.data[...] = values
     s = np.ones(4, np.float32)
     assert (agent.get_action(s), agent.greedy_action(s)) == (0, 1)
+
 
 @pytest.mark.parametrize(
     "arguments",
