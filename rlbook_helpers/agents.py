@@ -1,6 +1,7 @@
 """行動を選び、遷移から学ぶエージェント。エピソードのことは知りません。"""
 
 import copy
+
 import numpy as np
 
 from rlbook_helpers import checks

@@ -269,7 +269,7 @@ def side_by_side(films: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
             "films には、同じ大きさの画面の、空でない列を渡してください: "
             f"{ {name: len(frames) for name, frames in films.items()} }, {shapes}"
         )
-    height, width, _ = shapes.pop()
+    _, width, _ = shapes.pop()
     total = len(films) * width
     header = Figure(figsize=(total / 100, 0.44), dpi=100, layout="none")
     for k, name in enumerate(films):

@@ -76,6 +76,7 @@ def _summary(arguments) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """コマンドを実行し、終了コードを返します。"""
     parser = argparse.ArgumentParser(
         prog="python -m rlbook_helpers.experiments",
         description=__doc__,

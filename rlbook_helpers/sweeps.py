@@ -72,7 +72,7 @@ def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:
     for label, preset, seed in tasks:
         try:
             outcome = run_seed(preset, seed)
-        except Exception as error:  # 伝えて、ほかのシードを続けます
+        except Exception as error:  # noqa: BLE001  伝えて、ほかのシードを続けます
             outcome = error
         yield label, seed, outcome
 

@@ -10,7 +10,7 @@ pytest.importorskip(
     "jupytext", reason="the chapters are checked with requirements.txt installed"
 )
 
-import execute  # noqa: E402  tools/execute.py
+import execute  # tools/execute.py
 
 pytestmark = pytest.mark.book
 

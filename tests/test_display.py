@@ -4,12 +4,12 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
 
-import rlbook_helpers  # noqa: E402
-from rlbook_helpers import display  # noqa: E402
+import rlbook_helpers
+from rlbook_helpers import display
 
 
 @pytest.fixture(autouse=True)

@@ -281,6 +281,7 @@ def test_what_dies_or_fails_is_named_and_the_rest_goes_on(tmp_path):
             *("--set", "env_id=fragile:Fragile-v0"),
         ],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -315,7 +316,7 @@ def test_an_interrupt_loses_no_finished_run_and_leaves_no_process(jobs, tmp_path
         text=True,
         start_new_session=True,
         # a job in the background of a shell would inherit that SIGINT is ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     wait_until(lambda: lines_in(tmp_path) >= 3)
     children = psutil.Process(process.pid).children(recursive=True)

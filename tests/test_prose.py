@@ -1,4 +1,4 @@
-"""One term for one thing, and textlint's rules for Japanese technical writing."""
+"""One term for one thing; what textlint says of the prose, and ruff of the code."""
 
 import json
 import re
@@ -118,3 +118,16 @@ def test_textlint_finds_nothing_on_the_pages(tmp_path):
         for m in messages
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_finds_nothing_in_the_code(command):
+    ruff = pytest.importorskip("ruff").find_ruff_bin()
+    run = subprocess.run(
+        [ruff, *command, "--no-cache"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout

@@ -19,7 +19,7 @@ bs4 = pytest.importorskip(
     "bs4", reason="the site is checked with requirements.txt installed"
 )
 
-import site_files  # noqa: E402  tools/site_files.py
+import site_files  # tools/site_files.py
 
 pytestmark = pytest.mark.book
 
@@ -260,6 +260,7 @@ def test_a_notebook_alone_says_what_to_install(chapter, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        check=False,
         env={"PYTHONUTF8": "1"},
     )
     assert result.returncode == 1
@@ -270,12 +271,21 @@ def test_a_notebook_alone_says_what_to_install(chapter, tmp_path):
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("download")
+    """Below a folder whose name not every program can spell."""
+    folder = tmp_path_factory.mktemp("download") / "本 棚"
     with zipfile.ZipFile(HTML / site_files.ZIP) as archive:
         for entry in archive.infolist():  # as unzip does, with the files' permissions
             Path(archive.extract(entry, folder)).chmod(entry.external_attr >> 16)
     (root,) = folder.iterdir()
-    return root
+    return root.rename(folder / "rl book")
+
+
+@pytest.fixture
+def plain_locale(monkeypatch):
+    """As with LANG=C, and without Python's help against it."""
+    for name in ("LC_CTYPE", "PYTHONUTF8", "PYTHONIOENCODING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LC_ALL", "C")
 
 
 def test_the_book_offers_itself_as_one_zip(browser, server):
@@ -304,7 +314,7 @@ def test_the_zip_holds_what_the_repository_holds(unpacked):
         assert same, name
 
 
-def test_the_book_can_be_built_from_the_zip(unpacked):
+def test_the_book_can_be_built_from_the_zip(unpacked, plain_locale):
     """With the packages that are installed here; `make` would install the same ones."""
     program = Path(sys.executable).with_name("jupyter-book")
     command = [program, *"build . -W -n --keep-going -q".split()]
@@ -314,3 +324,9 @@ def test_the_book_can_be_built_from_the_zip(unpacked):
     again = unpacked / "_build/html" / site_files.ZIP
     same = again.read_bytes() == (HTML / site_files.ZIP).read_bytes()
     assert same, "the book's zip from the zip's book"
+
+
+def test_the_epub_can_be_made_from_the_zip(unpacked, plain_locale):
+    command = [sys.executable, unpacked / "tools" / "epub.py"]
+    subprocess.run(command, cwd=unpacked, check=True)
+    assert zipfile.is_zipfile(unpacked / "_build/epub/dezero-dqn.epub")
