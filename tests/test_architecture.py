@@ -78,8 +78,3 @@ def test_the_package_uses_no_global_randomness():
             ):
                 if ast.unparse(node.value) == "np.random":
                     assert node.attr in allowed, f"{path.name}: np.random.{node.attr}"
-
-
-def test_public_names_are_documented():
-    for name in rlbook_helpers.__all__:
-        assert getattr(rlbook_helpers, name).__doc__, name
