@@ -21,6 +21,7 @@ bs4 = pytest.importorskip(
 yaml = pytest.importorskip("yaml")
 
 import epub as maker  # tools/epub.py
+from built import squeeze
 
 pytestmark = pytest.mark.book
 
@@ -90,10 +91,6 @@ def outputs(chapter: str, mime_type: str) -> list[str]:
         for output in cell.get("outputs", [])
         if mime_type in output.get("data", {})
     ]
-
-
-def squeeze(text: str) -> str:
-    return re.sub(r"\s+", "", text)
 
 
 def has_java() -> bool:
