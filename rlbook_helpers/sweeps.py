@@ -56,7 +56,7 @@ def run_seed(preset: Preset, seed: int) -> dict:
         "seed": seed,
         "hyperparameters": hyperparameters(preset),
         "versions": {name: version(name) for name in ("numpy", "dezero", "gymnasium")},
-        "steps": agent.num_steps,
+        "steps": agent.replay_buffer.num_added,
         "seconds": round(seconds, 2),
         "returns": _compact(record.returns),
         "losses": [

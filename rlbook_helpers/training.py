@@ -130,17 +130,11 @@ def train(
         TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の両方を渡した、
             またはどちらも渡さない。
     """
-    if (episodes is None) == (steps is None):
-        raise ValueError(
-            f"episodes と steps のどちらか一つを渡してください: episodes={episodes}, steps={steps}"
-        )
-    counts = {
-        "episodes": episodes,
-        "steps": steps,
-        "sync_interval": sync_interval,
-        "report_interval": report_interval,
-    }
-    for name, value in counts.items():
+    checks.length(episodes, steps)
+    for name, value in [
+        ("sync_interval", sync_interval),
+        ("report_interval", report_interval),
+    ]:
         if value is not None:
             checks.integer(name, value, 1)
 

@@ -23,11 +23,11 @@ MAY_IMPORT = {
         "networks",
         "optimizers",
         "replay_buffer",
-        "schedules",
     },
+    "stable": {"agents", "checks", "schedules"},
     "training": {"checks"},
     "statistics": {"checks"},
-    "presets": {"agents", "checks", "schedules"},
+    "presets": {"checks", "schedules", "stable"},
     "sweeps": {"presets", "statistics", "training"},
     "experiments": {"presets", "sweeps"},
 }
