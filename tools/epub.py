@@ -137,8 +137,10 @@ class UnfoldSolutions(OfTheBook):
 
     def run(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            if cell.get("hide_mode"):
+            mode = cell.get("hide_mode")
+            if mode:
                 cell["hide_mode"] = None
+            if mode == "all":  # other folds are listings, whose path tells what they are
                 cell.insert(0, nodes.paragraph("", "解答", classes=["solution"]))
 
 
