@@ -227,6 +227,9 @@ def test_the_interface_is_japanese(browser, page):
 
 def test_the_long_table_and_the_listings_scroll_inside_their_boxes(tab):
     tab.goto(address("chapters/03_cartpole_replay"))
+    tab.evaluate(
+        "document.querySelectorAll('details').forEach(e => { e.open = true; })"
+    )
     for selector in (
         ".tag_scroll-output .cell_output",
         ".cell_output .highlight-python pre",
