@@ -208,6 +208,9 @@ def test_the_sidebar_opens_on_a_phone(tab):
 
 def test_the_long_table_and_the_listings_scroll_inside_their_boxes(tab):
     tab.goto(address("chapters/03_cartpole_replay"))
+    tab.evaluate(
+        "document.querySelectorAll('details').forEach(e => { e.open = true; })"
+    )
     for _ in widths(tab):
         for selector in (
             ".tag_scroll-output .cell_output",

@@ -137,11 +137,9 @@ class UnfoldSolutions(OfTheBook):
 
     def run(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            mode = cell.get("hide_mode")
-            if mode:
-                cell["hide_mode"] = None
-            if mode == "all":  # other folds are listings, whose path tells what they are
+            if cell.get("hide_mode") == "all":  # the others are listings
                 cell.insert(0, nodes.paragraph("", "解答", classes=["solution"]))
+            cell.attributes.pop("hide_mode", None)
 
 
 class CleanRawHtml(OfTheBook):
