@@ -107,9 +107,7 @@ def terms(articles):
     }
     names = [dt.contents[0] for dt in articles[GLOSSARY].select("dl.glossary dt")]
     assert len(names) > 50
-    return {
-        term: {name for name in bold if fold(term) in bold[name]} for term in names
-    }
+    return {term: {name for name in bold if fold(term) in bold[name]} for term in names}
 
 
 @pytest.fixture(scope="module", params=["http", "file"])

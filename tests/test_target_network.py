@@ -8,8 +8,8 @@ import pytest
 
 bs4 = pytest.importorskip("bs4")
 
-from rlbook_helpers.plans import load_plan  # noqa: E402
-from rlbook_helpers.records import load_records  # noqa: E402
+from rlbook_helpers.plans import load_plan
+from rlbook_helpers.records import load_records
 
 pytestmark = pytest.mark.book
 

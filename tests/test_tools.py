@@ -13,9 +13,9 @@ pytest.importorskip(
     "jupytext", reason="the tools are checked with requirements.txt installed"
 )
 
-import bootstrap  # noqa: E402  tools/bootstrap.py
-import execute  # noqa: E402  tools/execute.py
-from built import ROOT  # noqa: E402
+import bootstrap
+import execute
+from built import ROOT
 
 pytestmark = pytest.mark.book
 
@@ -146,8 +146,10 @@ REFUSED = {
     "error": ("1 / 0", ["ZeroDivisionError で止まりました", "セル / cell [2] '1 / 0'"]),
     "dead-kernel": ("import os; os._exit(1)", ["カーネルが落ちました"]),
     "widget": (
-        "from IPython.display import display\n"
-        "display({'application/vnd.jupyter.widget-view+json': {}}, raw=True)",
+        (
+            "from IPython.display import display\n"
+            "display({'application/vnd.jupyter.widget-view+json': {}}, raw=True)"
+        ),
         ["ウィジェットを出力しました"],
     ),
 }
