@@ -61,11 +61,18 @@ execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で�
 bench: venv ## 学習の速さを比べる (ARGS="--steps 4000 --rounds 5")
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-# All runs that chapter 5 shows; those that are in chapters/data/runs already are not repeated.
-RUN = $(BIN)/python -m rlbook_helpers.experiments run --jobs 2 --out chapters/data/runs
+# All recorded runs; those that are in chapters/data/runs already are not repeated. PLAN names one plan of
+# chapters/plans, ARM one of its arms.
+EXPERIMENTS = $(BIN)/python -m rlbook_helpers.experiments
+RUN = $(EXPERIMENTS) run --jobs 2 --out chapters/data/runs
 TWENTY = $(RUN) --seeds 0-19
+PLANS = $(basename $(notdir $(wildcard chapters/plans/*.toml)))
 
-experiments: venv ## 第 5 章の記録を作る (数十分。できているものは飛ばす)
+experiments: venv ## 実験の記録を作る (PLAN=04_target_network ARM=n10 で一部だけ。できているものは飛ばす)
+	@for plan in $(or $(PLAN),$(PLANS)); do \
+	  $(EXPERIMENTS) plan chapters/plans/$$plan.toml $(addprefix --arm ,$(ARM)) --jobs 2 \
+	    --out chapters/data/runs/$$plan || exit 1; done
+ifndef PLAN
 	@$(RUN) stable --seeds 100-139
 	@$(RUN) stable --seeds 0-39 --set average_start=None
 	@$(TWENTY) stable --set average_start=None --set lr_end=0.0
@@ -88,6 +95,7 @@ experiments: venv ## 第 5 章の記録を作る (数十分。できているも
 	@$(TWENTY) short --set epsilon=0.04
 	@$(RUN) short --seeds 0-39 --set epsilon=1.0 --set epsilon_end=0.1 --set epsilon_steps=2000
 	@$(TWENTY) short --set lr_end=0.0
+endif
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

@@ -57,7 +57,6 @@ class QLearningAgent:
         戻り値:
             行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
         """
-        state_vec = self._as_state("state_vec", state_vec)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
         return self.greedy_action(state_vec)

@@ -181,15 +181,13 @@ def length(episodes: int | None, steps: int | None) -> None:
     """学習の長さが、エピソードの数かステップの数のどちらか一つで決まっていることを確かめます。
 
     例外:
-        TypeError: 整数でない。
-        ValueError: 両方ある、両方ない、または 1 より小さい。
+        TypeError, ValueError: 両方ある、両方ない、または 1 以上の整数でない。
     """
     if (episodes is None) == (steps is None):
         raise ValueError(
             f"episodes と steps のどちらか一つを渡し、もう一つは None にしてください: "
             f"episodes={episodes!r}, steps={steps!r}"
         )
-    if episodes is not None:
-        integer("episodes", episodes, 1)
-    else:
-        integer("steps", steps, 1)
+    for name, value in {"episodes": episodes, "steps": steps}.items():
+        if value is not None:
+            integer(name, value, 1)

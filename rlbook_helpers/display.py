@@ -12,7 +12,6 @@ from pathlib import Path
 import imageio_ffmpeg
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from IPython.display import Video
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -46,27 +45,7 @@ def setup_display() -> None:
     import matplotlib_fontja  # import しただけで既定のフォントが変わるので、ここで読みます
 
     matplotlib_fontja.japanize()
-    plt.rcParams.update(
-        {
-            "figure.figsize": (6.4, 3.6),  # 電話の幅に縮めても、文字が読める大きさ
-            "figure.dpi": 144,
-            "figure.facecolor": "white",
-            "figure.constrained_layout.use": True,
-            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, INK, GREY]),
-            "axes.edgecolor": INK,
-            "axes.labelcolor": INK,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "grid.color": "#e4e7eb",
-            "legend.frameon": False,
-            "text.color": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
-            "font.size": 11,
-        }
-    )
+    plt.style.use(Path(__file__).with_name("book.mplstyle"))
     headless = not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if sys.platform == "linux" and headless:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

@@ -10,6 +10,12 @@ from rlbook_helpers import checks
 from rlbook_helpers.schedules import LinearSchedule
 from rlbook_helpers.stable import StableDQNAgent
 
+# Preset から、そのままエージェントに渡す引数
+AGENT_OPTIONS = (
+    *("gamma", "lr", "epsilon", "buffer_size", "batch_size", "learning_start"),
+    *("sync_steps", "tau", "target_rule", "average_start"),
+)
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -85,20 +91,11 @@ class Preset:
                 self.epsilon, self.epsilon_end, self.epsilon_steps
             )
         return StableDQNAgent(
-            gamma=self.gamma,
-            lr=self.lr,
-            epsilon=self.epsilon,
-            buffer_size=self.buffer_size,
-            batch_size=self.batch_size,
             action_size=int(env.action_space.n),
             state_size=state_shape[0],
-            learning_start=self.learning_start,
-            sync_steps=self.sync_steps,
-            tau=self.tau,
-            target_rule=self.target_rule,
-            average_start=self.average_start,
             schedules=schedules,
             seed=seed,
+            **{name: getattr(self, name) for name in AGENT_OPTIONS},
         )
 
 

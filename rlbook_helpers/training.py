@@ -16,25 +16,14 @@ Policy = Callable[[np.ndarray], int]  # 状態 → 行動
 
 
 class Agent(Protocol):
-    """学習の相手に求めるもの。行動を選び、遷移から学び、ターゲットネットワークを同期します。"""
+    """学習の相手に求めるもの。同期の間隔を渡す学習では、sync_qnet も呼ばれます。"""
 
     def get_action(self, state: np.ndarray) -> int:
         """状態 (D,) での行動。"""
         ...
 
-    def update(
-        self,
-        state: np.ndarray,
-        action: int,
-        reward: float,
-        next_state: np.ndarray,
-        done: bool,
-    ) -> float | None:
+    def update(self, state, action, reward, next_state, done) -> float | None:
         """遷移から学び、損失を返します。まだ学ばないときは None です。"""
-        ...
-
-    def sync_qnet(self) -> None:
-        """ターゲットネットワークを、学習中のネットワークにそろえます。"""
         ...
 
 

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "records": {"presets", "statistics"},
     "sweeps": {"presets", "records", "training"},
     "plans": {"presets"},
-    "experiments": {"plans", "records", "sweeps"},
+    "experiments": {"checks", "plans", "presets", "records", "sweeps"},
 }
 
 
