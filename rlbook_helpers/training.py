@@ -19,12 +19,10 @@ class Agent(Protocol):
     """学習の相手に求めるもの。同期の間隔を渡す学習では、sync_qnet も呼ばれます。"""
 
     def get_action(self, state: np.ndarray) -> int:
-        """状態 (D,) での行動。"""
-        ...
+        """状態での行動。"""
 
     def update(self, state, action, reward, next_state, done) -> float | None:
         """遷移から学び、損失を返します。まだ学ばないときは None です。"""
-        ...
 
 
 @dataclass

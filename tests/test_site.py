@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import json
 import re
 import shutil
 import subprocess
@@ -13,7 +12,17 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from built import HTML, PAGES, ROOT, each_chapter, each_page, show_pictures
+from built import (
+    HTML,
+    PAGES,
+    ROOT,
+    address,
+    cells_of,
+    each_chapter,
+    each_page,
+    show_pictures,
+    wait_for_formulas,
+)
 
 bs4 = pytest.importorskip(
     "bs4", reason="the site is checked with requirements.txt installed"
@@ -67,7 +76,7 @@ def requests(browser, server):
         )
         tab.goto(f"{server}/{page}.html")
         show_pictures(tab)
-        tab.wait_for_load_state("networkidle")
+        wait_for_formulas(tab)
         context.close()
         asked[page] = {url for url in urls if not url.startswith(("data:", "blob:"))}
         assert not troubles, page
@@ -90,6 +99,7 @@ def test_a_further_page_transfers_less(requests, page):
     assert transferred(new) <= 500_000
 
 
+@pytest.mark.alone
 def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
     browser, server
 ):
@@ -115,20 +125,6 @@ def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
     assert times[-1] <= 1000, times
 
 
-def test_every_icon_has_its_drawing(browser, server):
-    """The site's style sheet keeps only the icons in use."""
-    tab = browser.new_page()
-    tab.goto(f"{server}/{PAGES[-1]}.html")
-    tab.wait_for_load_state("networkidle")
-    drawings = tab.evaluate(
-        """[...document.querySelectorAll("[class*='fa-']")].map(
-            (e) => [e.className, getComputedStyle(e, "::before").content])"""
-    )
-    assert len(drawings) >= 5
-    assert not [name for name, drawing in drawings if drawing in ("none", "normal")]
-    tab.close()
-
-
 # Films
 
 
@@ -141,7 +137,7 @@ def test_films_are_small_wait_for_the_reader_and_can_be_played(browser, soups, c
         assert len(base64.b64decode(source.partition("base64,")[2])) <= 100_000
         assert film.has_attr("controls") and not film.has_attr("autoplay")
     tab = browser.new_page(viewport={"width": 360, "height": 740})
-    tab.goto((HTML / "chapters" / f"{chapter}.html").as_uri())
+    tab.goto(address(f"chapters/{chapter}"))
     film = tab.locator("article video").first
     film.scroll_into_view_if_needed()
     assert film.evaluate("e => e.paused")
@@ -192,10 +188,10 @@ def test_previous_and_next_follow_the_order_of_the_book(soups):
     assert [target(page, "left-prev") for page in order] == [None, *pages[:-1]]
 
 
-@pytest.mark.parametrize("address", ["nothing.html", "chapters/99_nothing.html"])
-def test_a_wrong_address_leads_home(browser, server, address):
+@pytest.mark.parametrize("wrong", ["nothing.html", "chapters/99_nothing.html"])
+def test_a_wrong_address_leads_home(browser, server, wrong):
     tab = browser.new_page()
-    assert tab.goto(f"{server}/{address}").status == 404
+    assert tab.goto(f"{server}/{wrong}").status == 404
     assert "ページが見つかりません" in tab.inner_text("h1")
     tab.click("#home")
     tab.wait_for_url(re.compile(r"/book/index\.html$"))
@@ -208,8 +204,8 @@ def test_a_wrong_address_leads_home(browser, server, address):
 @each_chapter
 def test_on_paper_solutions_are_unfolded_and_nothing_else_is_printed(browser, chapter):
     tab = browser.new_page()
-    tab.goto((HTML / "chapters" / f"{chapter}.html").as_uri())
-    tab.wait_for_load_state("networkidle")
+    tab.goto(address(f"chapters/{chapter}"))
+    wait_for_formulas(tab)
     assert tab.locator("article details:not([open])").count() >= 3
     tab.pdf()
     assert tab.locator("article details:not([open])").count() == 0
@@ -250,8 +246,7 @@ def test_a_chapter_offers_its_notebook(browser, server, chapter):
 @each_chapter
 def test_a_notebook_alone_says_what_to_install(chapter, tmp_path):
     """Its first cell, where the package is not installed: one sentence at the end."""
-    notebook = json.loads((ROOT / "chapters" / f"{chapter}.ipynb").read_text("utf-8"))
-    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    first = next(cell for cell in cells_of(chapter) if cell["cell_type"] == "code")
     program = 'import sys; sys.modules["rlbook_helpers"] = None\n' + "".join(
         first["source"]
     )

@@ -137,9 +137,9 @@ class UnfoldSolutions(OfTheBook):
 
     def run(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            if cell.get("hide_mode"):
-                cell["hide_mode"] = None
+            if cell.get("hide_mode") == "all":  # the others are listings
                 cell.insert(0, nodes.paragraph("", "解答", classes=["solution"]))
+            cell.attributes.pop("hide_mode", None)
 
 
 class CleanRawHtml(OfTheBook):
