@@ -1,8 +1,7 @@
-"""たくさんのシードで学習し、結果を一つずつファイルに残し、まとめます。"""
+"""一つの設定を、たくさんのシードで走らせ、終わったものから記録します。"""
 
 import contextlib
-import dataclasses
-import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,18 +12,16 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import gymnasium as gym
-import joblib
-import numpy as np
 from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
 
 from rlbook_helpers.presets import Preset
-from rlbook_helpers.statistics import bootstrap_interval, interquartile_mean
+from rlbook_helpers.records import Record, append, load
 from rlbook_helpers.training import evaluate, progress_bar, train
 
 EVALUATION_EPISODES = 100
 
-# DeZero の設定は、プロセスに一つしかありません。一つのプロセスでは、一つずつ学習します。
+# DeZero の設定は、プロセスに一つしかありません。スレッドが多いワーカーでも、一つずつ学習します。
 _one_at_a_time = threading.Lock()
 
 
@@ -54,15 +51,10 @@ def run_seed(preset: Preset, seed: int) -> dict:
         )
     return {
         "seed": seed,
-        "hyperparameters": hyperparameters(preset),
         "versions": {name: version(name) for name in ("numpy", "dezero", "gymnasium")},
-        "steps": agent.num_steps,
+        "steps": preset.steps or sum(record.lengths),
         "seconds": round(seconds, 2),
         "returns": _compact(record.returns),
-        "losses": [
-            None if np.isnan(loss) else float(f"{loss:.3g}")
-            for loss in record.average_losses
-        ],
         "evaluation": _compact(evaluation.tolist()),
     }
 
@@ -72,169 +64,102 @@ def _compact(values: Sequence[float]) -> list[float]:
     return [int(x) if x == int(x) else round(x, 3) for x in values]
 
 
-def hyperparameters(preset: Preset) -> dict:
-    """設定を、結果のファイルに書く形 (JSON の型だけ) にします。"""
-    return json.loads(json.dumps(dataclasses.asdict(preset)))
+# 走らせる。どの走らせ方も、終わった順に (名前, シード, 結果か例外) を返します。
 
 
-def path_of(out: Path, label: str, seed: int) -> Path:
-    """一つの実行の結果を置くファイル。"""
-    return out / label / f"seed-{seed:04d}.json"
+def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:
+    """このプロセスの中で、一つずつ走らせます。"""
+    for label, preset, seed in tasks:
+        try:
+            outcome = run_seed(preset, seed)
+        except Exception as error:  # noqa: BLE001  伝えて、ほかのシードを続けます
+            outcome = error
+        yield label, seed, outcome
 
 
-def save(path: Path, result: dict) -> None:
-    """結果を書きます。途中で止まっても、書きかけのファイルは残りません。"""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(result, separators=(",", ":")) + "\n", "utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _on_dask(tasks: Sequence[tuple], jobs: int, address: str | None) -> Iterator[tuple]:
+    """Dask のクラスタで走らせます。ワーカーが死ぬと、Dask が別のワーカーでやりなおします。"""
+    with _connect(jobs, address) as client:
+        from distributed import KilledWorker, as_completed
+
+        waiting, running, finished = list(tasks), {}, as_completed()
+        while waiting or running:
+            # 空いているワーカーの数だけ渡します。順番を待つシードが、死ぬワーカーに巻きこまれません
+            while waiting and len(running) < max(1, sum(client.nthreads().values())):
+                label, preset, seed = waiting.pop(0)
+                future = client.submit(_on_worker, preset, seed, pure=False)
+                running[future] = label, seed
+                finished.add(future)
+            future = next(finished)
+            outcome = future.exception() or future.result()
+            if isinstance(outcome, KilledWorker):
+                outcome = RuntimeError("やりなおしても、ワーカーのプロセスが死にます")
+            yield *running.pop(future), outcome
 
 
-def load(path: Path) -> dict:
-    """save が書いた結果を読みます。
-
-    例外:
-        ValueError: 壊れている、または結果のファイルではない。
-    """
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("seed", "hyperparameters", "evaluation", "steps", "seconds"):
-            result[key]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(
-            f"結果を読めません。消して走らせなおしてください: {path} ({error!r})"
-        ) from None
-    return result
-
-
-def load_runs(out: Path) -> dict[str, list[dict]]:
-    """フォルダの中のすべての結果を、設定ごとに、シードの順に読みます。
-
-    例外:
-        ValueError: 結果が一つもない、または読めないファイルがある。
-    """
-    runs = {}
-    for path in sorted(Path(out).glob("*/seed-*.json")):
-        runs.setdefault(path.parent.name, []).append(load(path))
-    if not runs:
-        raise ValueError(f"{out} に結果がありません")
-    for results in runs.values():
-        results.sort(key=lambda result: result["seed"])
-    return runs
-
-
-def summarize(runs: dict[str, list[dict]]) -> list[dict]:
-    """設定ごとに、解けたシードの数、四分位平均と 95 % 信頼区間、ステップ数、時間をまとめます。"""
-    rows = []
-    for label, results in runs.items():
-        threshold = gym.spec(results[0]["hyperparameters"]["env_id"]).reward_threshold
-        if threshold is None:  # 解けたとみなす収益を決めていない環境
-            threshold = np.nan
-        means = np.array([np.mean(result["evaluation"]) for result in results])  # (K,)
-        interval = bootstrap_interval(means, 0) if len(means) > 1 else (None, None)
-        rows.append(
-            {
-                "preset": label,
-                "seeds": len(results),
-                "solved": int((means >= threshold).sum()),
-                "interquartile_mean": float(interquartile_mean(means)),
-                "interval": [None if x is None else float(x) for x in interval],
-                "steps": float(np.median([result["steps"] for result in results])),
-                "seconds": float(np.median([result["seconds"] for result in results])),
-            }
-        )
-    return rows
-
-
-# 走らせる
-
-
-def _work(preset: Preset, seed: int) -> dict:
+def _on_worker(preset: Preset, seed: int) -> dict:
     os.environ["TQDM_DISABLE"] = "1"  # バーは、全体に一つだけ
+    # 既定のロックは、プロセスをまたぎます。ワーカーが死ぬと、消されずに残ります
+    tqdm.set_lock(threading.RLock())
     return run_seed(preset, seed)
 
 
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _child(connection, preset: Preset, seed: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C は親が受けて、子を止めます
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+@contextlib.contextmanager
+def _connect(jobs: int, address: str | None):
+    """Dask のクラスタにつなぎます。address が None なら、この計算機に作ります。"""
     try:
-        outcome = _work(preset, seed)
-    except Exception as error:  # 親に伝えて、ほかのシードを続けます
-        outcome = RuntimeError(f"{type(error).__name__}: {error}")
-    with contextlib.suppress(OSError):  # 中断した親は、もう受けとりません
-        connection.send(outcome)
+        import dask
+
+        dask.config.set(logging={"distributed": "critical"})
+        from distributed import Client, LocalCluster
+    except ModuleNotFoundError:
+        raise ImportError(
+            "--jobs 2 以上と --dask には、追加の依存 dask が要ります。"
+            'リポジトリのフォルダで pip install ".[dask]" と打ってください'
+        ) from None
+    if address is not None:
+        with Client(address, timeout="10s") as client:
+            yield client
+        return
+    with contextlib.ExitStack() as stack:
+        with _interrupts_held():
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    scheduler_kwargs={
+                        "dashboard": False,
+                        "dashboard_address": "127.0.0.1:0",
+                    },
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = stack.enter_context(Client(cluster))
+        try:
+            yield client
+        except BaseException:  # 中断です。走っているシードを待たずに、止めます
+            for nanny in cluster.workers.values():
+                nanny.auto_restart = False
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
-def _context() -> multiprocessing.context.BaseContext:
-    """import をすませたプロセスから枝分かれします。Windows では、毎回新しく始めます。"""
-    if sys.platform == "win32":
-        return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver, resource_tracker
+@contextlib.contextmanager
+def _interrupts_held():
+    """Ctrl-C を止めます。このあいだに始めたプロセスとスレッドには、あとも届きません。"""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
 
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    resource_tracker.ensure_running()
-    # import の途中で Ctrl-C を受けないように、止めたまま始めます
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    forkserver.ensure_running()
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    return context
-
-
-def _in_own_process(context, label: str, preset: Preset, seed: int) -> tuple:
-    """一つのシードを、専用のプロセスで走らせます。プロセスが死んでも、ほかには響きません。"""
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, preset, seed), daemon=True)
-    process.start()
-    sender.close()
+    resource_tracker.ensure_running()  # 始めるときに、止めたものを戻してしまうので、先に
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        outcome = receiver.recv()
-        process.join()
-    except (EOFError, OSError):  # OSError は、送っている途中に死んだとき
-        process.join()
-        outcome = RuntimeError(
-            f"ワーカーが終了しました (終了コード {process.exitcode})"
-        )
-    return label, seed, outcome
-
-
-def _locally(todo: Sequence[tuple], jobs: int) -> Iterator[tuple]:
-    parallel = joblib.Parallel(
-        n_jobs=jobs,
-        backend="threading",
-        return_as="generator_unordered",
-        pre_dispatch=jobs,
-    )
-    context = _context()
-    try:
-        yield from parallel(
-            joblib.delayed(_in_own_process)(context, *task) for task in todo
-        )
+        yield
     finally:
-        for process in multiprocessing.active_children():
-            process.terminate()
-
-
-def _on_dask(todo: Sequence[tuple], address: str) -> Iterator[tuple]:
-    """Dask のクラスタに渡します。ワーカーが死ぬと、Dask が別のワーカーでやりなおします。"""
-    from distributed import Client, as_completed
-
-    with Client(address, timeout="10s") as client:
-        futures = {
-            client.submit(_work, preset, seed, pure=False): (label, seed)
-            for label, preset, seed in todo
-        }
-        for future in as_completed(futures):
-            error = future.exception()
-            yield *futures[future], future.result() if error is None else error
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def sweep(
@@ -245,31 +170,46 @@ def sweep(
     jobs: int = 1,
     dask: str | None = None,
 ) -> list[tuple[str, int, Exception]]:
-    """まだ結果のない組だけを走らせ、終わったものから書きます。失敗した組を返します。
+    """まだ結果のない組だけを走らせ、終わったものから記録します。失敗した組を返します。
 
+    引数:
+        presets: 名前と設定。名前は、記録のファイルの名前になります。
+        seeds: シード。
+        out: 記録を置くフォルダ。
+        jobs: 同時に走らせる数。1 なら、このプロセスの中で走らせます。
+        dask: Dask のスケジューラの番地。渡すと、jobs の代わりに、そのクラスタで走らせます。
     例外:
-        ValueError: 同じ名前の結果が、違う設定で作られている。
+        ValueError: 同じ名前の記録が、違う設定で作られている。
+        ImportError: Dask が要るのに、入っていない。
     """
-    if Path(out).exists() and not Path(out).is_dir():
+    out = Path(out)
+    if out.exists() and not out.is_dir():
         raise ValueError(f"--out はフォルダにしてください: {out}")
-    todo = []
+    tasks = []
     for label, preset in presets.items():
-        for seed in seeds:
-            path = path_of(out, label, seed)
-            if not path.exists():
-                todo.append((label, preset, seed))
-            elif load(path)["hyperparameters"] != hyperparameters(preset):
-                raise ValueError(
-                    f"{path} は違う設定の結果です。別のフォルダを --out に渡してください"
-                )
+        path = out / f"{label}.jsonl"
+        record = load(path) if path.exists() else Record(None, [])
+        if record.preset not in (None, preset):
+            raise ValueError(
+                f"{path} は違う設定の記録です。別のフォルダを --out に渡してください"
+            )
+        done = {run["seed"] for run in record.runs}
+        tasks += [(label, preset, seed) for seed in seeds if seed not in done]
+    if tasks and (dask or jobs > 1):
+        outcomes = _on_dask(tasks, min(jobs, len(tasks)), dask)
+    else:
+        outcomes = _here(tasks)
     failures = []
-    outcomes = _on_dask(todo, dask) if dask and todo else _locally(todo, jobs)
-    with progress_bar(total=len(todo), desc="実験", unit="回") as bar:
+    with (
+        progress_bar(total=len(tasks), desc="実験", unit="回") as bar,
+        contextlib.closing(outcomes),
+    ):
         for label, seed, outcome in outcomes:
             if isinstance(outcome, Exception):
                 failures.append((label, seed, outcome))
-                bar.write(f"{label} シード {seed}: {outcome}", file=sys.stderr)
+                message = f"{label} シード {seed}: {type(outcome).__name__}: {outcome}"
+                bar.write(message, file=sys.stderr)
             else:
-                save(path_of(out, label, seed), outcome)
+                append(out / f"{label}.jsonl", presets[label], outcome)
             bar.update()
     return failures

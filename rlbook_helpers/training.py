@@ -16,20 +16,13 @@ Policy = Callable[[np.ndarray], int]  # 状態 → 行動
 
 
 class Agent(Protocol):
-    """学習の相手に求めるもの。行動を選び、遷移から学び、ターゲットネットワークを同期します。"""
+    """学習の相手に求めるもの。同期の間隔を渡す学習では、sync_qnet も呼ばれます。"""
 
-    def get_action(self, state: np.ndarray) -> int: ...
+    def get_action(self, state: np.ndarray) -> int:
+        """状態での行動。"""
 
-    def update(
-        self,
-        state: np.ndarray,
-        action: int,
-        reward: float,
-        next_state: np.ndarray,
-        done: bool,
-    ) -> float | None: ...
-
-    def sync_qnet(self) -> None: ...
+    def update(self, state, action, reward, next_state, done) -> float | None:
+        """遷移から学び、損失を返します。まだ学ばないときは None です。"""
 
 
 @dataclass
@@ -37,7 +30,7 @@ class TrainingRecord:
     """学習の記録。どのリストも、一つの要素が一つのエピソードです。
 
     属性:
-        returns: 収益 (割り引かない報酬の合計)。
+        returns: 報酬の合計。
         lengths: ステップ数。
         average_losses: 損失の平均。一度も更新しなかったエピソードは NaN。
     """
@@ -51,7 +44,7 @@ class Episode(NamedTuple):
     """一つのエピソードの結果。
 
     属性:
-        total_reward: 収益 (割り引かない報酬の合計)。
+        total_reward: 報酬の合計。
         length: ステップ数。
         average_loss: 損失の平均。一度も更新しなければ NaN。
         ended: 終わりまで進んだなら True。max_steps で止めたなら False。
@@ -130,17 +123,11 @@ def train(
         TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の両方を渡した、
             またはどちらも渡さない。
     """
-    if (episodes is None) == (steps is None):
-        raise ValueError(
-            f"episodes と steps のどちらか一つを渡してください: episodes={episodes}, steps={steps}"
-        )
-    counts = {
-        "episodes": episodes,
-        "steps": steps,
-        "sync_interval": sync_interval,
-        "report_interval": report_interval,
-    }
-    for name, value in counts.items():
+    checks.length(episodes, steps)
+    for name, value in [
+        ("sync_interval", sync_interval),
+        ("report_interval", report_interval),
+    ]:
         if value is not None:
             checks.integer(name, value, 1)
 
@@ -182,7 +169,7 @@ def evaluate(
     episodes: int,
     seed: int | np.random.Generator | None = None,
 ) -> np.ndarray:
-    """学習せずに方策を動かし、エピソードごとの収益を返します。
+    """学習せずに方策を動かし、エピソードごとの報酬の合計を返します。
 
     引数:
         env: 環境。
@@ -190,7 +177,7 @@ def evaluate(
         episodes: エピソードの数 E。
         seed: 最初の env.reset に渡すシード。
     戻り値:
-        収益 (E,)、float64。
+        報酬の合計 (E,)、float64。
     例外:
         TypeError, ValueError: episodes が 1 以上の整数でない。
     """

@@ -1,0 +1,128 @@
+"""実験の結果を、一つの設定に一つの JSON Lines のファイルで残し、読み、まとめます。
+
+一行目は、設定とライブラリのバージョンです。二行目からは、一行が一つのシードの結果です。
+"""
+
+import dataclasses
+import datetime
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+from rlbook_helpers.presets import Preset
+from rlbook_helpers.statistics import bootstrap_interval, interquartile_mean
+
+
+class Record(NamedTuple):
+    """一つの設定の記録。
+
+    属性:
+        preset: 設定。まだ何も書かれていなければ None。
+        runs: シードごとの結果。シードの順に並びます。
+    """
+
+    preset: Preset | None
+    runs: list[dict]
+
+
+def append(path: Path, preset: Preset, run: dict) -> None:
+    """一つのシードの結果を、ファイルの終わりに足します。
+
+    書きかけの行で終わっていれば、先に切ります。ファイルがなければ、設定の行から書きます。
+    バージョンは、設定の行と違うときだけ、結果の行にも書きます。
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        file.seek(0)
+        lines = file.read().split(b"\n")
+        file.truncate(file.tell() - len(lines[-1]))
+        new = []
+        if len(lines) > 1:
+            header = json.loads(lines[0])
+        else:
+            header = {
+                "settings": dataclasses.asdict(preset),
+                "versions": run["versions"],
+                "date": datetime.date.today().isoformat(),
+            }
+            new.append(header)
+        if run["versions"] == header["versions"]:
+            run = {name: value for name, value in run.items() if name != "versions"}
+        new.append(run)
+        for line in new:
+            file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+
+def load(path: Path) -> Record:
+    """append が書いたファイルを読みます。書きかけで終わる行は、読みません。
+
+    例外:
+        ValueError: ほかの行が壊れている、または設定に Preset の知らない名前がある。
+    """
+    lines = path.read_bytes().split(b"\n")[:-1]  # 改行で終わらない行は、書きかけです
+    preset, versions, runs = None, {}, {}
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+            if number == 1:
+                versions, settings = entry["versions"], entry["settings"]
+                preset = Preset(
+                    **{name: _hashable(settings[name]) for name in settings}
+                )
+                continue
+            seed = entry["seed"]
+            for name in ("steps", "seconds", "returns", "evaluation"):
+                entry[name]
+            if seed in runs:
+                raise ValueError(f"シード {seed} が二度あります")
+            runs[seed] = {"versions": versions, **entry}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} の {number} 行目を読めません。"
+                f"{'ファイル' if number == 1 else 'その行'}を消して、走らせなおしてください ({error!r})"
+            ) from None
+    return Record(preset, sorted(runs.values(), key=lambda run: run["seed"]))
+
+
+def _hashable(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def load_records(folder: Path) -> dict[str, Record]:
+    """フォルダの中のすべての記録を、設定の名前の順に読みます。
+
+    例外:
+        ValueError: 結果が一つもない、または読めないファイルがある。
+    """
+    paths = sorted(Path(folder).glob("*.jsonl"), key=lambda path: path.stem)
+    records = {path.stem: load(path) for path in paths}
+    records = {label: record for label, record in records.items() if record.runs}
+    if not records:
+        raise ValueError(f"{folder} に結果がありません")
+    return records
+
+
+def summarize(records: dict[str, Record]) -> list[dict]:
+    """設定ごとに、解けたシードの数、四分位平均と 95 % 信頼区間、ステップ数、時間をまとめます。"""
+    rows = []
+    for label, (preset, runs) in records.items():
+        threshold = gym.spec(preset.env_id).reward_threshold
+        if threshold is None:  # 解けたとみなす収益を決めていない環境
+            threshold = np.nan
+        means = np.array([np.mean(run["evaluation"]) for run in runs])  # (K,)
+        interval = bootstrap_interval(means, 0) if len(means) > 1 else (None, None)
+        rows.append(
+            {
+                "preset": label,
+                "seeds": len(runs),
+                "solved": int((means >= threshold).sum()),
+                "interquartile_mean": float(interquartile_mean(means)),
+                "interval": [None if x is None else float(x) for x in interval],
+                "steps": float(np.median([run["steps"] for run in runs])),
+                "seconds": float(np.median([run["seconds"] for run in runs])),
+            }
+        )
+    return rows
