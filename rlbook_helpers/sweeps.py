@@ -110,7 +110,13 @@ def _connect(jobs: int, address: str | None):
     try:
         import dask
 
-        dask.config.set(logging={"distributed": "critical"})
+        dask.config.set(
+            {
+                "logging": {"distributed": "critical"},
+                # 既定の 15 秒では、くり返し死ぬワーカーを、始めなおさずに外してしまいます
+                "distributed.deploy.lost-worker-timeout": "365d",
+            }
+        )
         from distributed import Client, LocalCluster
     except ModuleNotFoundError:
         raise ImportError(
