@@ -142,8 +142,6 @@ def _connect(jobs: int, address: str | None):
         try:
             yield client
         except BaseException:  # 中断です。走っているシードを待たずに、止めます
-            for nanny in cluster.workers.values():
-                nanny.auto_restart = False
             for process in multiprocessing.active_children():
                 process.kill()
             raise
