@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book epub test lint lab execute bench experiments requirements clean distclean
+.PHONY: help venv book epub test lint links lab execute bench experiments requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -22,7 +22,7 @@ venv:
 # change of the styles, translations and extensions; otherwise all pages are read afresh.
 book: venv ## 本を組み立てる (_build/html。ノートブックは実行しない)
 	@test _build/.passed -nt _build/.doctrees/environment.pickle && \
-	  test -z "$$(find book/static book/locale book/templates tools/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
+	  test -z "$$(find THIRD_PARTY_LICENSES.txt book/*.html book/static book/locale book/templates tools/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
 	  rm -rf _build/.doctrees
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
 	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
@@ -35,10 +35,12 @@ epub: venv ## 本を EPUB にする (_build/epub。ノートブックは実行�
 	@echo "できました / open this with an e-book reader: _build/epub/dezero-dqn.epub"
 
 test: book ## 本を組み立ててからテストする
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --nbval --nbval-current-env
 
-# Needs Node 20, which the book itself does not. The test does the same once textlint is installed.
-lint: node_modules/.package-lock.json ## 文章を textlint で調べる (Node.js 20 以上が要る)
+# Needs Node 20, which the book itself does not. The tests do the same once textlint is installed.
+lint: venv node_modules/.package-lock.json ## コードを ruff で、文章を textlint で調べる (Node.js 20 以上が要る)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
 	@npm run --silent lint
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -46,6 +48,9 @@ node_modules/.package-lock.json: package.json package-lock.json
 	  echo "npm が見つかりません。Node.js 20 以上を入れてください / cannot find npm: install Node.js >= 20" >&2; exit 1; }
 	@npm ci --no-audit --no-fund
 	@touch $@
+
+links: venv ## 外へのリンクを調べる (インターネットが要る)
+	@$(BIN)/jupyter-book build . --builder linkcheck
 
 lab: venv ## JupyterLab で章を開く (.md をダブルクリックするとノートブックになる)
 	@$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/chapters
@@ -56,11 +61,18 @@ execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で�
 bench: venv ## 学習の速さを比べる (ARGS="--steps 4000 --rounds 5")
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-# All runs that chapter 5 shows; those that are in chapters/data/runs already are not repeated.
-RUN = $(BIN)/python -m rlbook_helpers.experiments run --jobs 2 --out chapters/data/runs
+# All recorded runs; those that are in chapters/data/runs already are not repeated. PLAN names one plan of
+# chapters/plans, ARM one of its arms.
+EXPERIMENTS = $(BIN)/python -m rlbook_helpers.experiments
+RUN = $(EXPERIMENTS) run --jobs 2 --out chapters/data/runs
 TWENTY = $(RUN) --seeds 0-19
+PLANS = $(basename $(notdir $(wildcard chapters/plans/*.toml)))
 
-experiments: venv ## 第 5 章の記録を作る (数十分。できているものは飛ばす)
+experiments: venv ## 実験の記録を作る (PLAN=04_target_network ARM=n10 で一部だけ。できているものは飛ばす)
+	@for plan in $(or $(PLAN),$(PLANS)); do \
+	  $(EXPERIMENTS) plan chapters/plans/$$plan.toml $(addprefix --arm ,$(ARM)) --jobs 2 \
+	    --out chapters/data/runs/$$plan || exit 1; done
+ifndef PLAN
 	@$(RUN) stable --seeds 100-139
 	@$(RUN) stable --seeds 0-39 --set average_start=None
 	@$(TWENTY) stable --set average_start=None --set lr_end=0.0
@@ -83,6 +95,7 @@ experiments: venv ## 第 5 章の記録を作る (数十分。できているも
 	@$(TWENTY) short --set epsilon=0.04
 	@$(RUN) short --seeds 0-39 --set epsilon=1.0 --set epsilon_end=0.1 --set epsilon_steps=2000
 	@$(TWENTY) short --set lr_end=0.0
+endif
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

@@ -4,6 +4,8 @@ No objects between the arrays: one vector for all weights, one for all gradients
 intermediate result in an array that was allocated once.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 SIZES = (4, 128, 128, 2)
@@ -12,7 +14,7 @@ SIZES = (4, 128, 128, 2)
 def views(vector):
     """W1, b1, W2, b2, W3, b3 as views of one vector."""
     result, start = [], 0
-    for i, o in zip(SIZES, SIZES[1:]):
+    for i, o in pairwise(SIZES):
         for shape in ((i, o), (o,)):
             size = int(np.prod(shape))
             result.append(vector[start : start + size].reshape(shape))
@@ -32,7 +34,7 @@ class FloorAgent:
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
-        count = sum(i * o + o for i, o in zip(SIZES, SIZES[1:]))
+        count = sum(i * o + o for i, o in pairwise(SIZES))
         self.theta, self.grad, self.m, self.v, self.step = np.zeros(
             (5, count), np.float32
         )

@@ -91,13 +91,6 @@ class Fused(Arrays):
         return q_loss(self.qnet, state, action, target)
 
 
-class InPlace(Fused):
-    """Gradients written where the optimizer reads them."""
-
-    def get_loss(self, state, action, target):
-        return q_loss(self.qnet, state, action, target, out=self.optimizer.grads)
-
-
 def dqn_agent(seed):
     return DQNAgent(seed=seed)
 
@@ -110,7 +103,6 @@ LADDER = {
     "flat_adam": FlatAdam,
     "arrays": Arrays,
     "fused": Fused,
-    "in_place": InPlace,
     "ours": dqn_agent,
 }
 

@@ -9,14 +9,9 @@ notebook's algorithm and `DQNAgent` run as well, and the time of their parts is 
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import sys
-import time
-from datetime import date
-from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import gymnasium as gym
@@ -25,8 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from floor import FloorAgent
 from ladder import LADDER, PARTS, watch
+from measuring import SYNC_INTERVAL, describe, take_turns, training, write
 
-WARM_UP, SLICE, SYNC_INTERVAL = 500, 250, 20
+WARM_UP = 500
 
 NAMES = {
     "literal": "the notebook's algorithm, DeZero as it is",
@@ -39,7 +35,6 @@ NAMES = {
     "flat_adam": "+ Adam on one vector",
     "arrays": "+ arrays without Variables",
     "fused": "+ network and loss as one Function",
-    "in_place": "+ gradients in place",
 }
 CONTESTANTS = {
     "literal": LADDER["literal"],
@@ -48,6 +43,7 @@ CONTESTANTS = {
 }
 try:
     import torch
+
     from pytorch import PyTorchAgent
 
     torch.set_num_threads(1)
@@ -56,97 +52,40 @@ except ImportError:
     NAMES["pytorch"] += " (not installed: pip install -r requirements-bench.txt)"
 
 
-def training(agent, seed: int):
-    """The whole training loop on CartPole-v1, as chapter 4 runs it; a pause after every step."""
-    env = gym.make("CartPole-v1")
-    state, _ = env.reset(seed=seed)
-    episode = 0
-    while True:
-        action = agent.get_action(state)
-        next_state, reward, terminated, truncated, _ = env.step(action)
-        agent.update(state, action, reward, next_state, terminated)
-        state = next_state
-        if terminated or truncated:
-            state, _ = env.reset()
-            if episode % SYNC_INTERVAL == 0:
-                agent.sync_qnet()
-            episode += 1
-        yield
-
-
-def seconds_for(loop, steps: int) -> float:
-    start = time.perf_counter()
-    for _ in range(steps):
-        next(loop)
-    return time.perf_counter() - start
+def warm(agents: dict, seed: int) -> dict:
+    """A training loop for each agent, past the steps that only fill buffer and caches."""
+    loops = {
+        name: training(agent, gym.make("CartPole-v1"), seed, SYNC_INTERVAL)
+        for name, agent in agents.items()
+    }
+    for loop in loops.values():
+        next(islice(loop, WARM_UP - 1, None))
+    return loops
 
 
 def race(contestants: dict, steps: int, seed: int) -> dict[str, float]:
     """Steps per second of each contestant, all of them training in turns."""
-    loops = {name: training(make(seed), seed) for name, make in contestants.items()}
-    for loop in loops.values():
-        seconds_for(loop, WARM_UP)
-    seconds = dict.fromkeys(loops, 0.0)
-    for done in range(0, steps, SLICE):
-        for name, loop in loops.items():
-            seconds[name] += seconds_for(loop, min(SLICE, steps - done))
+    loops = warm({name: make(seed) for name, make in contestants.items()}, seed)
+    seconds = take_turns({name: islice(loop, steps) for name, loop in loops.items()})
     return {name: round(steps / s, 1) for name, s in seconds.items()}
 
 
 def profile(names: tuple[str, ...], steps: int) -> dict[str, dict[str, float]]:
     """Microseconds per step that the parts of these contestants take, and the whole step."""
     agents = {name: LADDER[name](0) for name in names}
-    loops = {name: training(agent, 0) for name, agent in agents.items()}
-    for loop in loops.values():
-        seconds_for(loop, WARM_UP)
+    loops = warm(agents, 0)
     parts = {name: watch(agent) for name, agent in agents.items()}
-    seconds = dict.fromkeys(loops, 0.0)
-    for done in range(0, steps, SLICE):
-        for name, loop in loops.items():
-            seconds[name] += seconds_for(loop, min(SLICE, steps - done))
+    total = take_turns({name: islice(loop, steps) for name, loop in loops.items()})
     return {
         name: {
             part: round(s / steps * 1e6, 1)
             for part, s in [
                 *((p, parts[name][p]) for p in PARTS),
-                ("total", seconds[name]),
+                ("total", total[name]),
             ]
         }
         for name in names
     }
-
-
-def processor() -> str:
-    """The name of the processor, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":")[1].strip()
-            for line in lines
-            if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def describe(*more_packages: str) -> dict:
-    """What a record was measured on."""
-    packages = ["numpy", "dezero", "gymnasium", *more_packages]
-    return {
-        "date": date.today().isoformat(),
-        "processor": processor(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-    }
-
-
-def write(path: Path, record: dict) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def measure(contestants: dict, steps: int, rounds: int) -> dict:
@@ -205,7 +144,7 @@ def main() -> None:
         record = measure(contestants, arguments.steps, arguments.rounds)
         if arguments.ladder:
             print("the time of the parts", file=sys.stderr)
-            record["microseconds"] = profile(("literal", "in_place"), arguments.steps)
+            record["microseconds"] = profile(("literal", "fused"), arguments.steps)
     print(table(record))
     for other, wanted in (("literal", 3.0), ("pytorch", 4.0), ("floor", 0.7)):
         if other in record["steps_per_second"]:

@@ -2,68 +2,35 @@
 
     python benchmarks/stable.py [--rounds 3] [--out _build/stable_time.json]
 
-Both on one core, in slices of 250 steps that take turns, so that a drift of the machine's speed
-meets both of them.
+Both on one core, in turns.
 """
 
 import argparse
 import statistics
-import time
+from itertools import islice, takewhile
 from pathlib import Path
 
 import gymnasium as gym
-from literal import LiteralAgent
-from run import SYNC_INTERVAL, describe, write
 from threadpoolctl import threadpool_limits
 
+from literal import LiteralAgent
+from measuring import SYNC_INTERVAL, describe, take_turns, training, write
 from rlbook_helpers.presets import PRESETS
 
-EPISODES, SLICE = 300, 250
-
-
-def training(agent, env, seed, sync_interval, *, episodes=None, steps=None):
-    """The loop of a training; a pause after every step."""
-    state, _ = env.reset(seed=seed)
-    episode = step = 0
-    while episode != episodes and step != steps:
-        action = agent.get_action(state)
-        next_state, reward, terminated, truncated, _ = env.step(action)
-        agent.update(state, action, reward, next_state, terminated)
-        state = next_state
-        step += 1
-        if terminated or truncated:
-            state, _ = env.reset()
-            if sync_interval and episode % sync_interval == 0:
-                agent.sync_qnet()
-            episode += 1
-        yield
+EPISODES = 300
 
 
 def seconds_side_by_side(seed: int) -> dict[str, float]:
     stable = PRESETS["stable"]
     env = stable.make_env()
-    loops = {
-        "literal": training(
-            LiteralAgent(seed),
-            gym.make("CartPole-v1"),
-            seed,
-            SYNC_INTERVAL,
-            episodes=EPISODES,
-        ),
-        "stable": training(
-            stable.make_agent(env, seed), env, seed, None, steps=stable.steps
-        ),
-    }
-    seconds = dict.fromkeys(loops, 0.0)
-    running = set(loops)
-    while running:
-        for name in sorted(running):
-            start = time.perf_counter()
-            for _ in range(SLICE):
-                if next(loops[name], running) is running:  # it has ended
-                    running = running - {name}
-                    break
-            seconds[name] += time.perf_counter() - start
+    agent = stable.make_agent(env, seed)
+    literal = training(LiteralAgent(seed), gym.make("CartPole-v1"), seed, SYNC_INTERVAL)
+    seconds = take_turns(
+        {
+            "literal": takewhile(lambda episode: episode < EPISODES, literal),
+            "stable": islice(training(agent, env, seed, None), stable.steps),
+        }
+    )
     return {name: round(s, 2) for name, s in seconds.items()}
 
 

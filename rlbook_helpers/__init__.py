@@ -1,7 +1,6 @@
 """『DeZero で作る DQN』の各章が読みこむ部品。
 
-データは一方向に流れます: 環境 → エージェント → リプレイバッファ → ネットワーク → エージェント。
-下の行ほど上の階で、自分より下の階のものだけを読みこみます。
+読みこみは一方向です。下の行ほど上の階で、どの部品も、自分より下の階のものだけを読みこみます。
 """
 
 from rlbook_helpers.networks import Linear, QNet1, QNet2, one_hot
@@ -23,25 +22,3 @@ from rlbook_helpers.display import (
     side_by_side,
     video,
 )
-
-__all__ = [
-    "DQNAgent",
-    "Linear",
-    "QLearningAgent",
-    "QNet1",
-    "QNet2",
-    "ReplayBuffer",
-    "TrainingRecord",
-    "define_area",
-    "evaluate",
-    "one_hot",
-    "plot_action_values",
-    "plot_frames",
-    "record_frames",
-    "setup_display",
-    "show_source",
-    "side_by_side",
-    "train",
-    "train_episode",
-    "video",
-]

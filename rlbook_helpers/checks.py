@@ -177,19 +177,17 @@ def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
     return np.random.default_rng(None if seed is None else integer("seed", seed, 0))
 
 
-class Probability:
-    """代入のたびに、0 以上 1 以下の数であることを確かめる属性。"""
+def length(episodes: int | None, steps: int | None) -> None:
+    """学習の長さが、エピソードの数かステップの数のどちらか一つで決まっていることを確かめます。
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, obj, owner: type | None = None):
-        if obj is None:
-            return self
-        try:
-            return obj.__dict__[self.name]
-        except KeyError:
-            raise AttributeError(self.name) from None
-
-    def __set__(self, obj, value: float) -> None:
-        obj.__dict__[self.name] = number(self.name, value, 0, 1)
+    例外:
+        TypeError, ValueError: 両方ある、両方ない、または 1 以上の整数でない。
+    """
+    if (episodes is None) == (steps is None):
+        raise ValueError(
+            f"episodes と steps のどちらか一つを渡し、もう一つは None にしてください: "
+            f"episodes={episodes!r}, steps={steps!r}"
+        )
+    for name, value in {"episodes": episodes, "steps": steps}.items():
+        if value is not None:
+            integer(name, value, 1)

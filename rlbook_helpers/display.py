@@ -12,8 +12,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from IPython.display import Video
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pygments import highlight
@@ -46,27 +46,7 @@ def setup_display() -> None:
     import matplotlib_fontja  # import しただけで既定のフォントが変わるので、ここで読みます
 
     matplotlib_fontja.japanize()
-    plt.rcParams.update(
-        {
-            "figure.figsize": (6.4, 3.6),  # 電話の幅に縮めても、文字が読める大きさ
-            "figure.dpi": 144,
-            "figure.facecolor": "white",
-            "figure.constrained_layout.use": True,
-            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, INK, GREY]),
-            "axes.edgecolor": INK,
-            "axes.labelcolor": INK,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "grid.color": "#e4e7eb",
-            "legend.frameon": False,
-            "text.color": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
-            "font.size": 11,
-        }
-    )
+    plt.style.use(Path(__file__).with_name("book.mplstyle"))
     headless = not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if sys.platform == "linux" and headless:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -174,104 +154,87 @@ def plot_frames(
 
 def plot_action_values(
     env,
-    Q: Mapping[tuple[tuple[int, int], int], float],
+    Q: np.ndarray,
     path: Sequence[tuple[int, int]] = (),
-) -> Figure:
+    *,
+    error: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
     """グリッドワールドの行動価値を、マスごとの四つの三角形に描きます。枠つきが貪欲な行動です。
 
     引数:
         env: dezerogym の GridWorld。
-        Q: (状態, 行動) から行動価値への辞書。行動は 0 上、1 下、2 左、3 右。
+        Q: 行動価値 (高さ, 幅, 4)。行動は 0 上、1 下、2 左、3 右。
         path: たどった状態の列。太い線で結びます。空なら描きません。
+        error: Q が行動価値の誤差なら True。別の色で塗り、枠をつけません。
+        ax: 描く座標軸。None なら、新しい図を作ります。
     戻り値:
-        描いた図。
+        描いた座標軸。
     """
     centre = (0.5, 0.5)
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]  # 左上から時計回り。y は下向き
     sides = [(0, 1), (3, 2), (0, 3), (1, 2)]  # 上、下、左、右の辺の両端
-    label_at = [(0.5, 0.25), (0.5, 0.84), (0.22, 0.5), (0.78, 0.5)]
-    scale = max(abs(q) for q in Q.values()) or 1.0
-    cmap = plt.get_cmap("RdYlGn")
+    label_at = [(0.5, 0.27), (0.5, 0.84), (0.22, 0.55), (0.78, 0.55)]
+    cmap = plt.get_cmap("PuOr" if error else "RdYlGn")
+    frame = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": INK}
+    text = {"ha": "center", "va": "center"}
 
-    fig, ax = plt.subplots(figsize=(6.4, 4.8))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5.6, 4.2))
     for y, x in env.states():
         if (y, x) == env.wall_state:
             ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=GREY))
-            ax.text(x + 0.5, y + 0.5, "壁", ha="center", va="center", fontsize=14)
+            ax.text(x + 0.5, y + 0.5, "壁", fontsize=14, **text)
             continue
         if (y, x) == env.goal_state:
-            ax.text(
-                x + 0.5, y + 0.5, "ゴール +1", ha="center", va="center", fontsize=14
-            )
+            ax.text(x + 0.5, y + 0.2, "ゴール +1", fontsize=14, **text)
             continue
-        greedy = max(env.action_space, key=lambda action: Q[(y, x), action])
-        for action in env.action_space:
-            q = Q[(y, x), action]
+        for action, q in enumerate(Q[y, x]):
             points = [
                 (x + dx, y + dy)
                 for dx, dy in (*(corners[i] for i in sides[action]), centre)
             ]
-            ax.add_patch(
-                plt.Polygon(
-                    points, facecolor=cmap(0.5 + q / scale * 0.4), edgecolor="white"
-                )
-            )
+            # どの盤も同じ色の目盛り: -1 から 1 まで
+            colour = cmap(0.5 + np.clip(q, -1, 1) * 0.4)
+            ax.add_patch(plt.Polygon(points, facecolor=colour, edgecolor="white"))
+            greedy = not error and q == Q[y, x].max()
             dx, dy = label_at[action]
-            label = f"{'↑↓←→'[action]}{q:.2f}" if action == greedy else f"{q:.2f}"
+            label = f"{round(q, 2) + 0.0:.2f}".replace("-", "−")  # −0.00 とは書きません
             ax.text(
                 x + dx,
                 y + dy,
-                label,
-                ha="center",
-                va="center",
-                fontsize=10 if action == greedy else 9,
-                bbox={
-                    "boxstyle": "round,pad=0.2",
-                    "facecolor": "white",
-                    "edgecolor": INK,
-                    "linewidth": 1.2,
-                }
-                if action == greedy
-                else None,
+                f"{'↑↓←→'[action]}{label}" if greedy else label,
+                fontsize=11,
+                bbox=frame if greedy else None,
+                **text,
             )
-        name = (
-            "スタート"
-            if (y, x) == env.start_state
-            else "爆弾 −1"
-            if env.reward_map[y, x] == -1
-            else ""
-        )
+        bomb = "爆弾 −1" if env.reward_map[y, x] == -1 else ""
+        name = "スタート" if (y, x) == env.start_state else bomb
         if name:
-            colour = RED if name.startswith("爆弾") else INK
-            box = {
-                "boxstyle": "round,pad=0.15",
-                "facecolor": "white",
-                "edgecolor": colour,
-            }
+            colour = RED if bomb else INK
+            box = {**frame, "boxstyle": "square,pad=0.15", "edgecolor": colour}
             ax.text(
-                x + 0.06,
-                y + 0.07,
+                x + 0.03,
+                y + 0.1,
                 name,
-                ha="left",
-                va="top",
-                fontsize=8,
+                va="center",
                 color=colour,
+                fontsize=10,
                 bbox=box,
             )
     if len(path):
         ys, xs = np.transpose(path) + 0.5  # マスの中心
         # 上に書いた数が読めるように、明るい線にします
         ax.plot(xs, ys, color="#cfe6fb", linewidth=11, solid_capstyle="round")
-        ax.plot(xs[-1], ys[-1] + 0.3, marker="*", markersize=16, color=BLUE)
-    ax.set(
-        xlim=(0, env.width), ylim=(env.height, 0), aspect="equal", xticks=[], yticks=[]
-    )
+        ax.plot(xs[-1], ys[-1] + 0.34, marker="*", markersize=14, color=BLUE)
+    ax.set(xlim=(0, env.width), ylim=(env.height, 0), aspect="equal")
+    ax.set(xticks=[], yticks=[])
     ax.grid(False)
     for k in range(env.width + 1):
         ax.axvline(k, color=INK, linewidth=1)
     for k in range(env.height + 1):
         ax.axhline(k, color=INK, linewidth=1)
-    return fig
+    return ax
 
 
 def side_by_side(films: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
@@ -290,7 +253,7 @@ def side_by_side(films: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
             "films には、同じ大きさの画面の、空でない列を渡してください: "
             f"{ {name: len(frames) for name, frames in films.items()} }, {shapes}"
         )
-    height, width, _ = shapes.pop()
+    _, width, _ = shapes.pop()
     total = len(films) * width
     header = Figure(figsize=(total / 100, 0.44), dpi=100, layout="none")
     for k, name in enumerate(films):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlbook_helpers.dezero_compat import Function, Model, Variable
+from rlbook_helpers.dezero_compat import Function, Model, Parameter, Variable
 
 
 def relu_mlp(
@@ -38,8 +38,8 @@ def relu_mlp(
 class _QLoss(Function):
     """q_loss の順伝播と逆伝播。入力は重みだけなので、勾配は重みにだけ流れます。"""
 
-    def __init__(self, state, action, target, out):
-        self.state, self.target, self.out = state, target, out
+    def __init__(self, state, action, target):
+        self.state, self.target = state, target
         self.index = np.arange(len(action)), action
 
     def forward(self, *params: np.ndarray) -> np.ndarray:
@@ -50,26 +50,27 @@ class _QLoss(Function):
         return diff.dot(diff) / diff.dtype.type(len(diff))
 
     def backward(self, gy: Variable) -> tuple[Variable, ...]:
-        params, grads = self.inputs, self.out
-        if grads is None or any(p.grad is not None for p in params):
-            grads = [Variable(np.empty_like(p.data)) for p in params]
+        grads = [grad_place(p) for p in self.inputs]
         g = self.gqs * gy.data  # (B, A)
         for k in reversed(range(len(self.hs))):
             np.dot(self.hs[k].T, g, out=grads[2 * k].data)  # 重み (I, O)
             np.add.reduce(g, axis=0, out=grads[2 * k + 1].data)  # バイアス (O,)
             if k > 0:
-                g = g.dot(params[2 * k].data.T)  # (B, I)
+                g = g.dot(self.inputs[2 * k].data.T)  # (B, I)
                 g *= self.hs[k] > 0  # ReLU の勾配
         return tuple(grads)
 
 
+def grad_place(p: Parameter) -> Variable:
+    """重み p の勾配を書く所。Adam が決めた置き場があり、空いていれば、そこです。"""
+    place = getattr(p, "grad_place", None)
+    if place is None or p.grad is not None:
+        return Variable(np.empty_like(p.data))
+    return place
+
+
 def q_loss(
-    qnet: Model,
-    state: np.ndarray,
-    action: np.ndarray,
-    target: np.ndarray,
-    *,
-    out: Sequence[Variable] | None = None,
+    qnet: Model, state: np.ndarray, action: np.ndarray, target: np.ndarray
 ) -> Variable:
     """選んだ行動の価値 Q(s, a) と、TD ターゲットとの平均二乗誤差。
 
@@ -82,9 +83,7 @@ def q_loss(
         state: 状態 (B, D)。
         action: 選んだ行動 (B,)、整数。
         target: TD ターゲット (B,)。
-        out: 勾配を書きこむ Variable。``params()`` と同じ順、同じ形です。None のときと、
-            重みがほかの勾配を持っているときは、新しく作ります。
     戻り値:
         損失 ()。
     """
-    return _QLoss(state, action, target, out)(*qnet.params())
+    return _QLoss(state, action, target)(*qnet.params())

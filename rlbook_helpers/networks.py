@@ -44,16 +44,15 @@ class Linear(L.Linear):
     引数:
         in_size: 入力の次元 I。
         out_size: 出力の次元 O。
-        rng: 重みを引く乱数生成器、またはシード。
+        rng: 重みを引く乱数生成器。
     属性:
         W: 重み (I, O)、float32。平均 0、分散 1/I の正規分布 (LeCun ほか, 1998)。
         b: バイアス (O,)、float32。初期値は 0。
     """
 
     def __init__(self, in_size: int, out_size: int, rng: np.random.Generator):
-        super().__init__(checks.integer("out_size", out_size, 1))
-        self.in_size = checks.integer("in_size", in_size, 1)
-        rng = checks.generator(rng)
+        super().__init__(out_size)
+        self.in_size = in_size
         W = rng.standard_normal((in_size, out_size)) / np.sqrt(in_size)
         self.W.data = W.astype(np.float32)  # (I, O)
 

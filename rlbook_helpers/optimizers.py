@@ -20,8 +20,6 @@ class Adam(optimizers.Adam):
         eps: 0 で割らないための小さな数。
     属性:
         theta: すべての重み (P,)。モデルの重みは、どれもこの一部を指すビューです。
-        grads: 重みごとの勾配の置き場。一本のベクトル (P,) の一部を指すビューです。
-            勾配をここに書いておくと、update は写さずに使います。
     出典:
         Kingma & Ba (2015) の Algorithm 1。
     """
@@ -30,26 +28,22 @@ class Adam(optimizers.Adam):
         """更新するモデルを決めます。モデルの重みは、すべてそろっていなければなりません。"""
         super().setup(target)
         self._gather()
-        self.m, self.v, self.step = (np.zeros_like(self.theta) for _ in range(3))
+        self.m, self.v, self.step = np.zeros((3, self.theta.size), self.theta.dtype)
         return self
 
     def _gather(self) -> None:
-        """重みを一本のベクトルに写し、それぞれの重みを、その一部を指すビューにします。
-
-        勾配の置き場も、同じように作ります。
-        """
+        """重みを一本のベクトルに写し、それぞれの重みを、その一部を指すビューにします。"""
         self.params = list(self.target.params())
         self.theta = np.concatenate([p.data.ravel() for p in self.params])  # (P,)
-        for p, part in zip(self.params, self._split(self.theta)):
-            p.data = part
-        self.grad = np.zeros_like(self.theta)  # (P,)
-        self.grads = [Variable(part) for part in self._split(self.grad)]
-
-    def _split(self, vector: np.ndarray) -> list[np.ndarray]:
-        """ベクトル (P,) を、重みごとの形のビューに分けます。"""
         ends = np.cumsum([p.data.size for p in self.params])
-        parts = np.split(vector, ends[:-1])
-        return [part.reshape(p.data.shape) for p, part in zip(self.params, parts)]
+        self.grad = np.zeros_like(self.theta)  # (P,)
+        for p, part, place in zip(
+            self.params,
+            np.split(self.theta, ends[:-1]),
+            np.split(self.grad, ends[:-1]),
+        ):
+            p.grad_place = Variable(place.reshape(p.data.shape))
+            p.data = part.reshape(p.data.shape)
 
     def update(self) -> None:
         """いまの勾配で、重みを一回更新します。すべての重みに、勾配が要ります。"""
@@ -58,9 +52,9 @@ class Adam(optimizers.Adam):
             hook(self.params)
         if any(p.data.base is not self.theta for p in self.params):
             self._gather()  # 写しを作ったり、重みを読みこんだりして、ビューでなくなったとき
-        for p, grad in zip(self.params, self.grads):
-            if p.grad is not grad:  # 置き場に書かれていない勾配
-                grad.data[...] = p.grad.data
+        for p in self.params:
+            if p.grad is not p.grad_place:  # 置き場に書かれていない勾配
+                p.grad_place.data[...] = p.grad.data
         grad, m, v, step = self.grad, self.m, self.v, self.step
         # m と v は、それぞれ 1 - beta1 と 1 - beta2 で割ったものを持ちます。計算が二つ減ります
         m *= self.beta1

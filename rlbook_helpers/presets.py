@@ -7,8 +7,14 @@ import gymnasium as gym
 import numpy as np
 
 from rlbook_helpers import checks
-from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.schedules import LinearSchedule
+from rlbook_helpers.stable import StableDQNAgent
+
+# Preset から、そのままエージェントに渡す引数
+AGENT_OPTIONS = (
+    *("gamma", "lr", "epsilon", "buffer_size", "batch_size", "learning_start"),
+    *("sync_steps", "tau", "target_rule", "average_start"),
+)
 
 
 @dataclass(frozen=True)
@@ -20,13 +26,12 @@ class Preset:
         episodes, steps: 学習の長さ。どちらか一つを使い、もう一つは None にします。
         state_scale: 状態の成分ごとに掛ける数。None なら、状態をそのまま使います。
         sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
-        lr, lr_end: 学習率の、始めと終わりの値。lr_end が None なら変わりません。
-        epsilon, epsilon_end, epsilon_steps: ε の、始めと終わりの値と、変わるのにかけるステップの数。
+        lr_end: 学習率の、終わりの値。lr から、steps ステップかけて変わります。None なら変わりません。
+        epsilon_end, epsilon_steps: ε の終わりの値と、epsilon から変わるのにかけるステップの数。
             epsilon_end が None なら変わりません。
-        gamma, buffer_size, batch_size, learning_start, tau,
-            target_rule, average_start: DQNAgent の引数。
+        ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
     例外:
-        TypeError, ValueError: 型が違う、または範囲の外にある。
+        TypeError, ValueError: 学習の長さと同期の間隔が正しくない。ほかの値は make_agent が調べます。
     """
 
     env_id: str = "CartPole-v1"
@@ -43,28 +48,17 @@ class Preset:
     buffer_size: int = 10_000
     batch_size: int = 32
     learning_start: int | None = None
+    sync_steps: int | None = None
     tau: float = 0.0
     target_rule: str = "max"
     average_start: int | None = None
 
     def __post_init__(self):
-        if (self.episodes is None) == (self.steps is None):
-            raise ValueError(
-                "episodes と steps のどちらか一つを決め、もう一つは None にしてください: "
-                f"episodes={self.episodes}, steps={self.steps}"
-            )
-        for name in ("episodes", "steps", "sync_interval"):
-            if getattr(self, name) is not None:
-                checks.integer(name, getattr(self, name), 1)
-        checks.positive("lr", self.lr)
-        checks.number("epsilon", self.epsilon, 0, 1)
-        if self.lr_end is not None:
-            checks.number("lr_end", self.lr_end, 0)
-            if self.steps is None:
-                raise ValueError("lr_end を決めるときは steps も決めてください")
-        if self.epsilon_end is not None:
-            checks.number("epsilon_end", self.epsilon_end, 0, 1)
-            checks.integer("epsilon_steps", self.epsilon_steps, 1)
+        checks.length(self.episodes, self.steps)
+        if self.sync_interval is not None:
+            checks.integer("sync_interval", self.sync_interval, 1)
+        if self.lr_end is not None and self.steps is None:
+            raise ValueError("lr_end を決めるときは steps も決めてください")
 
     def make_env(self, **kwargs) -> gym.Env:
         """この設定の環境を作ります。kwargs は gym.make に渡します。"""
@@ -79,7 +73,7 @@ class Preset:
             env, lambda state: state * scale, space
         )
 
-    def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
+    def make_agent(self, env: gym.Env, seed: int) -> StableDQNAgent:
         """この設定のエージェントを作ります。"""
         state_shape = env.observation_space.shape or ()
         if len(state_shape) != 1 or not isinstance(
@@ -96,20 +90,12 @@ class Preset:
             schedules["epsilon"] = LinearSchedule(
                 self.epsilon, self.epsilon_end, self.epsilon_steps
             )
-        return DQNAgent(
-            gamma=self.gamma,
-            lr=self.lr,
-            epsilon=self.epsilon,
-            buffer_size=self.buffer_size,
-            batch_size=self.batch_size,
+        return StableDQNAgent(
             action_size=int(env.action_space.n),
             state_size=state_shape[0],
-            learning_start=self.learning_start,
-            tau=self.tau,
-            target_rule=self.target_rule,
-            average_start=self.average_start,
             schedules=schedules,
             seed=seed,
+            **{name: getattr(self, name) for name in AGENT_OPTIONS},
         )
 
 

@@ -15,6 +15,7 @@ class ReplayBuffer:
         batch_size: ミニバッチの遷移の数 B。N 以下。
         state_shape: 状態の形。dtype は float32 になります。None なら、形も dtype も、
             最初に覚える状態のものになります。
+        action_size: 行動の数。None なら、行動の番号の上限を調べません。
         seed: 取り出しの乱数のシード、または乱数生成器。
     例外:
         TypeError, ValueError: 大きさが 1 以上の整数でない、または batch_size が buffer_size を超える。
@@ -28,6 +29,7 @@ class ReplayBuffer:
         batch_size: int,
         *,
         state_shape: tuple[int, ...] | None = None,
+        action_size: int | None = None,
         seed: int | np.random.Generator | None = None,
     ):
         self.buffer_size = checks.integer("buffer_size", buffer_size, 1)
@@ -36,6 +38,7 @@ class ReplayBuffer:
             raise ValueError(
                 f"batch_size は buffer_size ({buffer_size}) 以下にしてください: {batch_size}"
             )
+        self.action_size = 2**63 if action_size is None else action_size
         self.rng = checks.generator(seed)
         self.num_added = 0  # これまでに add した遷移の総数
         self.state = None  # 状態の形がわかるまで、配列は確保できません
@@ -73,7 +76,7 @@ class ReplayBuffer:
             shape, dtype = self.state.shape[1:], self.state.dtype
             state = checks.array("state", state, shape, dtype)
         next_state = checks.array("next_state", next_state, shape, dtype)
-        action = checks.integer("action", action, 0, 2**63)
+        action = checks.integer("action", action, 0, self.action_size)
         reward = checks.number("reward", reward)
         done = checks.flag("done", done)
 

@@ -72,7 +72,7 @@ def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:
     for label, preset, seed in tasks:
         try:
             outcome = run_seed(preset, seed)
-        except Exception as error:  # 伝えて、ほかのシードを続けます
+        except Exception as error:  # noqa: BLE001  伝えて、ほかのシードを続けます
             outcome = error
         yield label, seed, outcome
 
@@ -127,18 +127,21 @@ def _connect(jobs: int, address: str | None):
         with Client(address, timeout="10s") as client:
             yield client
         return
-    with (
-        _interrupts_held() as release,
-        LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            memory_limit=0,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        release()
+    with contextlib.ExitStack() as stack:
+        with _interrupts_held():
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    scheduler_kwargs={
+                        "dashboard": False,
+                        "dashboard_address": "127.0.0.1:0",
+                    },
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = stack.enter_context(Client(cluster))
         try:
             yield client
         except BaseException:  # 中断です。走っているシードを待たずに、止めます
@@ -149,25 +152,18 @@ def _connect(jobs: int, address: str | None):
 
 @contextlib.contextmanager
 def _interrupts_held():
-    """Ctrl-C を止めます。このあいだに始めたプロセスとスレッドには、あとも届かず、親だけが受けます。
-
-    Windows には、この仕組みがありません。
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield lambda: None
+    """Ctrl-C を止めます。このあいだに始めたプロセスとスレッドには、あとも届きません。"""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
         return
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # 始めるときに、止めたものを戻してしまうので、先に
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-
-    def release():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
     try:
-        yield release
+        yield
     finally:
-        release()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def sweep(

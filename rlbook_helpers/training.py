@@ -16,20 +16,13 @@ Policy = Callable[[np.ndarray], int]  # 状態 → 行動
 
 
 class Agent(Protocol):
-    """学習の相手に求めるもの。行動を選び、遷移から学び、ターゲットネットワークを同期します。"""
+    """学習の相手に求めるもの。同期の間隔を渡す学習では、sync_qnet も呼ばれます。"""
 
-    def get_action(self, state: np.ndarray) -> int: ...
+    def get_action(self, state: np.ndarray) -> int:
+        """状態での行動。"""
 
-    def update(
-        self,
-        state: np.ndarray,
-        action: int,
-        reward: float,
-        next_state: np.ndarray,
-        done: bool,
-    ) -> float | None: ...
-
-    def sync_qnet(self) -> None: ...
+    def update(self, state, action, reward, next_state, done) -> float | None:
+        """遷移から学び、損失を返します。まだ学ばないときは None です。"""
 
 
 @dataclass
@@ -130,17 +123,11 @@ def train(
         TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の両方を渡した、
             またはどちらも渡さない。
     """
-    if (episodes is None) == (steps is None):
-        raise ValueError(
-            f"episodes と steps のどちらか一つを渡してください: episodes={episodes}, steps={steps}"
-        )
-    counts = {
-        "episodes": episodes,
-        "steps": steps,
-        "sync_interval": sync_interval,
-        "report_interval": report_interval,
-    }
-    for name, value in counts.items():
+    checks.length(episodes, steps)
+    for name, value in [
+        ("sync_interval", sync_interval),
+        ("report_interval", report_interval),
+    ]:
         if value is not None:
             checks.integer(name, value, 1)
 

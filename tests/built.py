@@ -1,5 +1,7 @@
 """What the tests of the built book have in common."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,54 @@ PAGES = [f"book/{path.stem}" for path in sorted((ROOT / "book").glob("*.md"))]
 PAGES += [f"chapters/{stem}" for stem in CHAPTERS]
 each_page = pytest.mark.parametrize("page", PAGES)
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+def squeeze(text: str) -> str:
+    """As two texts are compared when only their letters count."""
+    return re.sub(r"\s+", "", text)
+
+
+def cells_of(chapter: str) -> list[dict]:
+    """The cells of the executed notebook."""
+    path = ROOT / "chapters" / f"{chapter}.ipynb"
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def address(page: str) -> str:
+    return (HTML / f"{page}.html").as_uri()
+
+
+# In a browser
+
+
+def settle(tab) -> None:
+    """Until the page has answered to a change: scripts in the next frame, then gliding styles."""
+    tab.evaluate(
+        """async () => {
+            const frame = () => new Promise((done) => requestAnimationFrame(done));
+            await frame();
+            await frame();
+            await Promise.allSettled(document.getAnimations().map((a) => a.finished));
+        }"""
+    )
+
+
+def widths(tab, *sizes: int):
+    """The page as on a desktop, a tablet and a phone, one after the other, without a new visit."""
+    for width in sizes or (1280, 768, 360):
+        tab.set_viewport_size({"width": width, "height": 800})
+        settle(tab)
+        yield width
+
+
+def wait_for_formulas(tab) -> None:
+    """Until MathJax has set all of them and their fonts are there."""
+    tab.wait_for_function(
+        """() => document.querySelectorAll("article mjx-container").length
+            >= document.querySelectorAll("article .math").length""",
+        timeout=20_000,
+    )
+    tab.evaluate("async () => { await document.fonts.ready; }")
 
 
 def show_pictures(tab) -> None:

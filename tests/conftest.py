@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import http.server
 import os
@@ -7,7 +8,9 @@ import threading
 import pytest
 from threadpoolctl import threadpool_limits
 
-from built import HTML
+from built import HTML, PAGES, address
+
+NO_BROWSER = "no Chromium or Chrome found"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -39,38 +42,59 @@ def browser():
     with sync_api.sync_playwright() as playwright:
         browser = browser_or_none(playwright)
         if browser is None:
-            message = (
-                "no Chromium or Chrome found: the pages were not checked in a browser"
-            )
-            pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(
-                message
-            )
+            refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+            refuse(NO_BROWSER)
         yield browser
         browser.close()
 
 
-@pytest.fixture(params=[1280, 768, 360], ids=["desktop", "tablet", "phone"])
-def tab(browser, request):
+def pytest_terminal_summary(terminalreporter):
+    """One line at the end of the run; otherwise only a number of skipped tests would tell of it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    unseen = sum(NO_BROWSER in str(report.longrepr) for report in skipped)
+    if unseen:
+        terminalreporter.write_line(
+            f"ブラウザで見る {unseen} 個のテスト (配置、見やすさ、検索、印刷、速さなど) を飛ばしました。"
+            "Chromium か Chrome を入れてください / "
+            f"{unseen} tests did not look at the pages in a browser (layout, accessibility, search, "
+            "print, speed ...): install Chromium or Chrome, e.g. sudo apt install chromium"
+        )
+
+
+@contextlib.contextmanager
+def watched_tab(browser, **options):
     """A tab that remembers what went wrong."""
-    context = browser.new_context(
-        viewport={"width": request.param, "height": 800}, locale="ja-JP"
-    )
-    page = context.new_page()
-    page.troubles = []
-    page.on("pageerror", lambda error: page.troubles.append(str(error)))
-    page.on(
+    context = browser.new_context(locale="ja-JP", **options)
+    tab = context.new_page()
+    tab.troubles = []
+    tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
+    tab.on(
         "console",
-        lambda message: message.type == "error" and page.troubles.append(message.text),
+        lambda message: message.type == "error" and tab.troubles.append(message.text),
     )
-    page.on(
+    tab.on(
         "request",
         lambda request: (
             request.url.startswith(("file:", "data:", "blob:"))
-            or page.troubles.append(f"asks for {request.url}")
+            or tab.troubles.append(f"asks for {request.url}")
         ),
     )
-    yield page
+    yield tab
     context.close()
+
+
+@pytest.fixture
+def tab(browser):
+    with watched_tab(browser) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def opened(browser, request):
+    """A tab with one page of the book, opened once for all tests of a module that look at it."""
+    with watched_tab(browser, viewport={"width": 1280, "height": 800}) as tab:
+        tab.goto(address(request.param))
+        yield tab
 
 
 @pytest.fixture(scope="session")

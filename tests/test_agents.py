@@ -5,8 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from rlbook_helpers import DQNAgent, QLearningAgent, QNet2, one_hot
-from rlbook_helpers.schedules import LinearSchedule
+from rlbook_helpers import DQNAgent, QLearningAgent, one_hot
 
 
 def weights(net):
@@ -127,8 +126,6 @@ class TestDQNAgent:
     def test_hyperparameters_are_used(self):
         agent = DQNAgent(gamma=0.5, lr=0.25, seed=0)
         assert agent.gamma == 0.5 and agent.optimizer.alpha == 0.25
-        with pytest.raises(ValueError, match="gamma"):
-            agent.gamma = float("nan")
 
     def test_the_caller_s_arrays_are_left_alone(self):
         agent = DQNAgent(batch_size=1, seed=0)
@@ -264,12 +261,6 @@ class TestDQNAgent:
         with pytest.raises((ValueError, TypeError), match=name):
             DQNAgent(**arguments)
 
-    def test_a_bad_epsilon_is_refused_later_too(self):
-        agent = DQNAgent()
-        with pytest.raises(ValueError, match="epsilon.*1.5"):
-            agent.epsilon = 1.5
-        assert agent.epsilon == 0.1
-
     @pytest.mark.parametrize(
         ("change", "error"),
         [
@@ -400,123 +391,3 @@ class TestQLearningAgent:
         (a, actions_a), (b, actions_b), (c, actions_c) = run(1), run(1), run(2)
         assert np.array_equal(a, b) and actions_a == actions_b
         assert not np.array_equal(a, c) and actions_a != actions_c
-
-
-class TestOptions:
-    """What chapter 5 adds to the agent of chapter 4, each by itself."""
-
-    def test_soft_update_moves_the_target_network_by_tau(self):
-        agent = DQNAgent(tau=0.25, seed=0)
-        fill(agent, 40)
-        target, online = arrays(agent.qnet_target), arrays(agent.qnet)
-        want = [t + 0.25 * (o - t) for t, o in zip(target, online)]
-        assert any((t != o).any() for t, o in zip(target, online))
-        agent.soft_update()
-        for now, wanted in zip(arrays(agent.qnet_target), want):
-            np.testing.assert_allclose(now, wanted, rtol=1e-6)
-
-    @pytest.mark.parametrize(("tau", "moves"), [(0.0, False), (0.5, True)])
-    def test_every_update_moves_the_target_network_if_tau_says_so(self, tau, moves):
-        agent = DQNAgent(tau=tau, batch_size=4, seed=0)
-        before = [a.copy() for a in arrays(agent.qnet_target)]
-        fill(agent, 4)
-        for was, now, online in zip(
-            before, arrays(agent.qnet_target), arrays(agent.qnet)
-        ):
-            np.testing.assert_allclose(now, was + tau * (online - was), atol=1e-7)
-        changed = [
-            (was != now).any() for was, now in zip(before, arrays(agent.qnet_target))
-        ]
-        assert any(changed) == moves
-
-    @pytest.mark.parametrize("rule", ["max", "double", "clipped"])
-    def test_target_rules_are_those_of_the_papers(self, rule):
-        agent = DQNAgent(target_rule=rule, action_size=3, seed=0)
-        agent.qnet_target = QNet2(3, seed=1)
-        x = np.random.default_rng(2).standard_normal((50, 4)).astype(np.float32)
-        online, target = agent.qnet(x).data, agent.qnet_target(x).data
-        want = []
-        for online_qs, target_qs in zip(online, target):
-            best = online_qs.argmax()
-            want.append(
-                {
-                    "max": target_qs.max(),
-                    "double": target_qs[best],
-                    "clipped": min(target_qs[best], online_qs[best]),
-                }[rule]
-            )
-        assert (online.argmax(axis=1) != target.argmax(axis=1)).any()
-        np.testing.assert_allclose(agent.next_value(x), want, rtol=1e-5, atol=1e-6)
-
-    def test_learning_starts_when_enough_is_remembered(self):
-        agent = DQNAgent(learning_start=10, batch_size=4, seed=0)
-        s = np.ones(4, np.float32)
-        losses = [agent.update(s, 0, 1.0, s, False) for _ in range(12)]
-        assert [loss is None for loss in losses] == [True] * 9 + [False] * 3
-
-    def test_schedules_set_the_learning_rate_and_epsilon(self):
-        agent = DQNAgent(
-            schedules={
-                "lr": LinearSchedule(0.4, 0.0, 4),
-                "epsilon": LinearSchedule(1.0, 0.5, 2),
-            },
-            seed=0,
-        )
-        s, seen = np.ones(4, np.float32), []
-        for _ in range(6):
-            seen.append((agent.lr, agent.optimizer.alpha, agent.epsilon))
-            agent.update(s, 0, 1.0, s, False)
-        rates = [0.4, 0.3, 0.2, 0.1, 0.0, 0.0]
-        np.testing.assert_allclose(
-            seen,
-            np.transpose([rates, rates, [1.0, 0.75, 0.5, 0.5, 0.5, 0.5]]),
-            atol=1e-12,
-        )
-
-    def test_without_a_schedule_the_values_stay(self):
-        agent = DQNAgent(seed=0)
-        agent.epsilon = 0.0
-        fill(agent, 40)
-        assert (agent.lr, agent.epsilon) == (0.0005, 0.0)
-
-    def test_the_average_is_that_of_the_weights_from_its_start_on(self):
-        agent = DQNAgent(batch_size=4, average_start=6, seed=0)
-        seen = []
-        for k in range(12):
-            fill(agent, 1, seed=k)
-            if agent.num_steps >= 6:
-                seen.append([a.copy() for a in arrays(agent.qnet)])
-            assert (agent.qnet_average is None) == (agent.num_steps < 6)
-        for k, average in enumerate(arrays(agent.qnet_average)):
-            want = np.mean([weights[k] for weights in seen], axis=0)
-            np.testing.assert_allclose(average, want, rtol=1e-4, atol=1e-6)
-
-    def test_only_greedy_action_uses_the_average(self):
-        agent = DQNAgent(epsilon=0, batch_size=4, average_start=4, seed=0)
-        fill(agent, 8)
-        for net, values in ((agent.qnet, [1, 0]), (agent.qnet_average, [0, 1])):
-            net.l3.W.data[...] = 0
-            net.l3.b.data[...] = values
-        s = np.ones(4, np.float32)
-        assert (agent.get_action(s), agent.greedy_action(s)) == (0, 1)
-
-    @pytest.mark.parametrize(
-        "arguments",
-        [
-            {"tau": 1.5},
-            {"average_start": 0},
-            {"average_start": 2.5},
-            {"tau": -0.1},
-            {"target_rule": "mean"},
-            {"learning_start": 31},
-            {"learning_start": 10_001},
-            {"learning_start": 64.0},
-            {"schedules": {"gamma": LinearSchedule(0, 1, 2)}},
-            {"schedules": {"epsilon": LinearSchedule(2, 1, 2)}},
-        ],
-    )
-    def test_bad_options_are_refused_by_name(self, arguments):
-        name = next(iter(arguments))
-        name = "epsilon" if "epsilon" in arguments.get("schedules", {}) else name
-        with pytest.raises((ValueError, TypeError), match=name):
-            DQNAgent(**arguments)

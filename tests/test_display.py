@@ -4,12 +4,12 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
 
-import rlbook_helpers  # noqa: E402
-from rlbook_helpers import display  # noqa: E402
+import rlbook_helpers
+from rlbook_helpers import display
 
 
 @pytest.fixture(autouse=True)
@@ -89,23 +89,36 @@ def test_action_values_are_drawn_and_the_greedy_one_is_marked():
     from dezerogym.gridworld import GridWorld
 
     env = GridWorld()
-    Q = {
-        (s, a): 10 * s[0] + s[1] + a / 10
-        for s in env.states()
-        for a in env.action_space
-    }
-    texts = [t.get_text() for t in display.plot_action_values(env, Q).axes[0].texts]
+    y, x, a = np.indices((3, 4, 4))
+    Q = 10 * y + x + a / 10
+    texts = [t.get_text() for t in display.plot_action_values(env, Q).texts]
     assert "→20.30" in texts and "20.20" in texts  # (2, 0): right is the largest
     assert {"壁", "ゴール +1", "スタート", "爆弾 −1"} <= set(texts)
+
+
+def test_equal_values_are_both_greedy_and_errors_have_no_greedy_one():
+    from dezerogym.gridworld import GridWorld
+
+    Q = np.zeros((3, 4, 4))
+    Q[2, 0] = [0.5, -0.001, -0.5, 0.5]
+    ax = display.plot_action_values(GridWorld(), Q)
+    texts = {t.get_text() for t in ax.texts}
+    assert {"↑0.50", "→0.50", "0.00", "−0.50"} <= texts
+    _, other = plt.subplots()
+    drawn = display.plot_action_values(GridWorld(), Q, error=True, ax=other)
+    assert drawn is other and not {t.get_text()[0] for t in other.texts} & set("↑↓←→")
+    # One scale of colours for all boards, whatever values are on them
+    start = other.patches[-16]
+    assert start.get_facecolor() == plt.get_cmap("PuOr")(0.5 + 0.5 * 0.4)
 
 
 def test_the_path_runs_through_the_middle_of_the_cells():
     from dezerogym.gridworld import GridWorld
 
     env = GridWorld()
-    Q = {(s, a): a for s in env.states() for a in env.action_space}
+    Q = np.zeros((3, 4, 4))
     path = [(2, 0), (1, 0), (0, 0), (0, 1)]
-    line, star = display.plot_action_values(env, Q, path).axes[0].lines[:2]
+    line, star = display.plot_action_values(env, Q, path).lines[:2]
     assert line.get_xydata().tolist() == [
         [0.5, 2.5],
         [0.5, 1.5],

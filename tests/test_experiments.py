@@ -1,6 +1,5 @@
 """Many seeds: run, record, resume, survive, summarize."""
 
-import argparse
 import dataclasses
 import json
 import os
@@ -13,7 +12,8 @@ import gymnasium as gym
 import pytest
 
 from rlbook_helpers import records, sweeps, train
-from rlbook_helpers.experiments import main, parse_seeds
+from rlbook_helpers.experiments import main
+from rlbook_helpers.plans import load_plan, parse_seeds
 from rlbook_helpers.presets import PRESETS, Preset
 from rlbook_helpers.records import load_records
 from rlbook_helpers.sweeps import run_seed
@@ -203,7 +203,7 @@ def test_what_is_not_known_is_refused_with_what_is(arguments, listed, tmp_path, 
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "0-", "1,,2", "0,5-2"])
 def test_bad_seeds_are_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="--seeds"):
+    with pytest.raises(ValueError, match="シード"):
         parse_seeds(text)
 
 
@@ -281,6 +281,7 @@ def test_what_dies_or_fails_is_named_and_the_rest_goes_on(tmp_path):
             *("--set", "env_id=fragile:Fragile-v0"),
         ],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -315,7 +316,7 @@ def test_an_interrupt_loses_no_finished_run_and_leaves_no_process(jobs, tmp_path
         text=True,
         start_new_session=True,
         # a job in the background of a shell would inherit that SIGINT is ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     wait_until(lambda: lines_in(tmp_path) >= 3)
     children = psutil.Process(process.pid).children(recursive=True)
@@ -398,3 +399,53 @@ def test_a_summary_without_a_threshold_counts_nothing_as_solved(tmp_path):
     records.append(tmp_path / "own.jsonl", preset, made_up_run(0))
     (row,) = records.summarize(load_records(tmp_path))
     assert row["solved"] == 0 and row["interval"] == [None, None]
+
+
+PLAN = """
+question = "?"
+preset = "stable"
+seeds = "0-1"
+[arms]
+short = "steps=40 batch_size=4 average_start=20"
+shorter = "steps=30 batch_size=4 average_start=20"
+"""
+
+
+def test_a_plan_runs_its_arms_with_its_seeds(tmp_path, capsys):
+    path, out = tmp_path / "plan.toml", tmp_path / "out"
+    path.write_text(PLAN, encoding="utf-8")
+    assert main(["plan", str(path), "--arm", "shorter", "--out", str(out)]) == 0
+    assert [file.name for file in out.iterdir()] == ["shorter.jsonl"]
+    assert main(["plan", str(path), "--out", str(out)]) == 0
+    plan, records = load_plan(path), load_records(out)
+    assert {arm: record.preset for arm, record in records.items()} == plan.arms
+    assert [run["steps"] for run in records["shorter"].runs] == [30, 30]
+    assert [run["seed"] for run in records["short"].runs] == plan.seeds == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('preset = "stable"', 'preset = "steady"', "steady"),
+        ('preset = "stable"', "", "preset"),
+        ('seeds = "0-1"', 'seeds = "1-0"', "1-0"),
+        ("steps=40", "stops=40", "stops"),
+        ("steps=40", "steps=0", "steps"),
+        ('question = "?"', 'question = "', "plan.toml"),
+    ],
+)
+def test_a_bad_plan_is_refused_by_name(tmp_path, capsys, old, new, message):
+    path, out = tmp_path / "plan.toml", tmp_path / "out"
+    path.write_text(PLAN.replace(old, new), encoding="utf-8")
+    assert main(["plan", str(path), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "plan.toml" in error
+    assert not out.exists()
+
+
+def test_an_unknown_arm_is_refused(tmp_path, capsys):
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN, encoding="utf-8")
+    arguments = ["plan", str(path), "--arm", "long", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert "shorter" in capsys.readouterr().err

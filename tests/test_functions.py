@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rlbook_helpers import QNet2
-from rlbook_helpers.dezero_compat import F, Variable, optimizers
+from rlbook_helpers.dezero_compat import F, optimizers
 from rlbook_helpers.functions import q_loss
 from rlbook_helpers.optimizers import Adam
 
@@ -76,14 +76,10 @@ def test_a_scaled_loss_has_scaled_gradients():
 
 
 def test_gradients_add_up_until_they_are_cleared():
-    """As in DeZero, and also when they are written to a given place."""
+    """As in DeZero."""
     net, args = network(), batch()
-    out = [Variable(np.zeros_like(p.data)) for p in net.params()]
     once = gradients(q_loss, net, *args)
-    net.cleargrads()
-    q_loss(net, *args, out=out).backward()
-    assert all(p.grad is place for p, place in zip(net.params(), out))
-    q_loss(net, *args, out=out).backward()
+    q_loss(net, *args).backward()
     for p, want in zip(net.params(), once):
         np.testing.assert_allclose(p.grad.data, 2 * want, rtol=1e-12)
 
@@ -145,16 +141,24 @@ def test_adam_moves_the_weights_without_changing_them():
     assert np.shares_memory(net.l2.W.data, optimizer.theta)
 
 
-def test_adam_takes_gradients_from_its_own_place_or_from_elsewhere():
-    """One update with q_loss's gradients written in place, and one with copied ones."""
+def test_gradients_are_written_where_adam_reads_them_unless_there_are_some_already():
+    """The same update with q_loss's gradients in their places, and with summed ones elsewhere."""
     nets = [network(np.float32) for _ in range(2)]
     args = batch(dtype=np.float32)
-    for net, in_place in zip(nets, (True, False)):
-        optimizer = Adam(0.01)
-        optimizer.setup(net)
+    for net, twice in zip(nets, (False, True)):
+        optimizer = Adam(0.01).setup(net)
         for _ in range(3):
             net.cleargrads()
-            q_loss(net, *args, out=optimizer.grads if in_place else None).backward()
+            q_loss(net, *args).backward()
+            assert all(p.grad is p.grad_place for p in net.params())
+            assert all(
+                np.shares_memory(p.grad.data, optimizer.grad) for p in net.params()
+            )
+            if twice:
+                q_loss(net, *args).backward()
+                for p in net.params():
+                    assert p.grad is not p.grad_place
+                    p.grad.data /= 2
             optimizer.update()
     for a, b in zip(nets[0].params(), nets[1].params()):
         np.testing.assert_array_equal(a.data, b.data)
@@ -168,7 +172,7 @@ def test_adam_finds_weights_and_gradients_again_after_a_copy():
         twin, twin_optimizer = copy.deepcopy((net, optimizer))
         for n, o in ((net, optimizer), (twin, twin_optimizer)):
             n.cleargrads()
-            q_loss(n, *args, out=o.grads).backward()
+            q_loss(n, *args).backward()
             o.update()
         for a, b in zip(net.params(), twin.params()):
             np.testing.assert_array_equal(a.data, b.data)

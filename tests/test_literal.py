@@ -1,16 +1,11 @@
 """The agent of the package against the original's algorithm, written literally on DeZero."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from floor import FloorAgent
+from literal import LiteralAgent
 from rlbook_helpers import DQNAgent
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-from floor import FloorAgent  # noqa: E402
-from literal import LiteralAgent  # noqa: E402
 
 LAYERS = ("l1", "l2", "l3")
 

@@ -1,4 +1,4 @@
-"""One term for one thing, and textlint's rules for Japanese technical writing."""
+"""One term for one thing; what textlint says of the prose, and ruff of the code."""
 
 import json
 import re
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from built import ROOT
+
 pytestmark = pytest.mark.book
 
-ROOT = Path(__file__).resolve().parent.parent
 GLOSSARY = ROOT / "book" / "glossary.md"
 TABLE = "## 使わない言い方"
 # Everything that a reader may see: pages, labels of figures, comments, docstrings, messages.
@@ -32,7 +33,7 @@ SOURCES = [
 PATHS = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
 
 
-def squeeze(text: str) -> str:
+def unwrapped(text: str) -> str:
     """No spaces beside Japanese letters, no matter how a comment is wrapped."""
     text = re.sub(r"\s*\n\s*(?:# )?", "\n", text)
     return re.sub(r"(?<=[^\x00-\x7f])\s+|\s+(?=[^\x00-\x7f])", "", text)
@@ -51,14 +52,14 @@ def terms() -> dict[str, str]:
 
 def discouraged(text: str) -> list[str]:
     """Every variant in the text, with the letters around it and the term to use."""
-    by_variant = {squeeze(variant): term for variant, term in terms().items()}
+    by_variant = {unwrapped(variant): term for variant, term in terms().items()}
     # The longest first: ハイパーパラメータ is a term, ハイパーパラメーター a variant.
     words = sorted(
-        {*by_variant, *map(squeeze, by_variant.values())}, key=len, reverse=True
+        {*by_variant, *map(unwrapped, by_variant.values())}, key=len, reverse=True
     )
     # Whole words, where they are of Latin letters: Q-Net is a variant, Deep Q-Network is not.
     pattern = "|".join(rf"(?<![A-Za-z]){re.escape(word)}" for word in words)
-    text = squeeze(text)
+    text = unwrapped(text)
     return [
         f"…{text[max(m.start() - 12, 0) : m.end() + 12]}… → {by_variant[m[0]]}"
         for m in re.finditer(rf"(?:{pattern})(?![A-Za-z])", text)
@@ -71,13 +72,14 @@ def test_the_glossary_rules_out_variants():
     assert len(terms()) >= 20
 
 
-@pytest.mark.parametrize("variant", terms())
-def test_a_variant_would_be_found(variant):
-    middle = len(variant) // 2
-    wrapped = f"{variant[:middle]}\n    # {variant[middle:]}"
-    assert discouraged(f"学習した{variant}を使う。")
-    assert variant.isascii() or discouraged(f"x = 1  # 学習した{wrapped}を使う。")
-    assert not discouraged(f"学習した{terms()[variant]}を使う。Deep Q-Network")
+def test_every_variant_would_be_found():
+    """In a sentence and across the lines of a comment; and neither its term nor a longer word."""
+    for variant, term in terms().items():
+        middle = len(variant) // 2
+        wrapped = f"{variant[:middle]}\n    # {variant[middle:]}"
+        assert discouraged(f"学習した{variant}を使う。"), variant
+        assert variant.isascii() or discouraged(f"x = 1  # 学習した{wrapped}を使う。")
+        assert not discouraged(f"学習した{term}を使う。Deep Q-Network"), term
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
@@ -118,3 +120,16 @@ def test_textlint_finds_nothing_on_the_pages(tmp_path):
         for m in messages
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_finds_nothing_in_the_code(command):
+    ruff = pytest.importorskip("ruff").find_ruff_bin()
+    run = subprocess.run(
+        [ruff, *command, "--no-cache"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout

@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import json
 import re
 import shutil
 import subprocess
@@ -13,13 +12,23 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from built import HTML, PAGES, ROOT, each_chapter, each_page, show_pictures
+from built import (
+    HTML,
+    PAGES,
+    ROOT,
+    address,
+    cells_of,
+    each_chapter,
+    each_page,
+    show_pictures,
+    wait_for_formulas,
+)
 
 bs4 = pytest.importorskip(
     "bs4", reason="the site is checked with requirements.txt installed"
 )
 
-import site_files  # noqa: E402  tools/site_files.py
+import site_files  # tools/site_files.py
 
 pytestmark = pytest.mark.book
 
@@ -67,7 +76,7 @@ def requests(browser, server):
         )
         tab.goto(f"{server}/{page}.html")
         show_pictures(tab)
-        tab.wait_for_load_state("networkidle")
+        wait_for_formulas(tab)
         context.close()
         asked[page] = {url for url in urls if not url.startswith(("data:", "blob:"))}
         assert not troubles, page
@@ -90,6 +99,7 @@ def test_a_further_page_transfers_less(requests, page):
     assert transferred(new) <= 500_000
 
 
+@pytest.mark.alone
 def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
     browser, server
 ):
@@ -115,20 +125,6 @@ def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
     assert times[-1] <= 1000, times
 
 
-def test_every_icon_has_its_drawing(browser, server):
-    """The site's style sheet keeps only the icons in use."""
-    tab = browser.new_page()
-    tab.goto(f"{server}/{PAGES[-1]}.html")
-    tab.wait_for_load_state("networkidle")
-    drawings = tab.evaluate(
-        """[...document.querySelectorAll("[class*='fa-']")].map(
-            (e) => [e.className, getComputedStyle(e, "::before").content])"""
-    )
-    assert len(drawings) >= 5
-    assert not [name for name, drawing in drawings if drawing in ("none", "normal")]
-    tab.close()
-
-
 # Films
 
 
@@ -141,7 +137,7 @@ def test_films_are_small_wait_for_the_reader_and_can_be_played(browser, soups, c
         assert len(base64.b64decode(source.partition("base64,")[2])) <= 100_000
         assert film.has_attr("controls") and not film.has_attr("autoplay")
     tab = browser.new_page(viewport={"width": 360, "height": 740})
-    tab.goto((HTML / "chapters" / f"{chapter}.html").as_uri())
+    tab.goto(address(f"chapters/{chapter}"))
     film = tab.locator("article video").first
     film.scroll_into_view_if_needed()
     assert film.evaluate("e => e.paused")
@@ -192,10 +188,10 @@ def test_previous_and_next_follow_the_order_of_the_book(soups):
     assert [target(page, "left-prev") for page in order] == [None, *pages[:-1]]
 
 
-@pytest.mark.parametrize("address", ["nothing.html", "chapters/99_nothing.html"])
-def test_a_wrong_address_leads_home(browser, server, address):
+@pytest.mark.parametrize("wrong", ["nothing.html", "chapters/99_nothing.html"])
+def test_a_wrong_address_leads_home(browser, server, wrong):
     tab = browser.new_page()
-    assert tab.goto(f"{server}/{address}").status == 404
+    assert tab.goto(f"{server}/{wrong}").status == 404
     assert "ページが見つかりません" in tab.inner_text("h1")
     tab.click("#home")
     tab.wait_for_url(re.compile(r"/book/index\.html$"))
@@ -208,8 +204,8 @@ def test_a_wrong_address_leads_home(browser, server, address):
 @each_chapter
 def test_on_paper_solutions_are_unfolded_and_nothing_else_is_printed(browser, chapter):
     tab = browser.new_page()
-    tab.goto((HTML / "chapters" / f"{chapter}.html").as_uri())
-    tab.wait_for_load_state("networkidle")
+    tab.goto(address(f"chapters/{chapter}"))
+    wait_for_formulas(tab)
     assert tab.locator("article details:not([open])").count() >= 3
     tab.pdf()
     assert tab.locator("article details:not([open])").count() == 0
@@ -250,8 +246,7 @@ def test_a_chapter_offers_its_notebook(browser, server, chapter):
 @each_chapter
 def test_a_notebook_alone_says_what_to_install(chapter, tmp_path):
     """Its first cell, where the package is not installed: one sentence at the end."""
-    notebook = json.loads((ROOT / "chapters" / f"{chapter}.ipynb").read_text("utf-8"))
-    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    first = next(cell for cell in cells_of(chapter) if cell["cell_type"] == "code")
     program = 'import sys; sys.modules["rlbook_helpers"] = None\n' + "".join(
         first["source"]
     )
@@ -260,6 +255,7 @@ def test_a_notebook_alone_says_what_to_install(chapter, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        check=False,
         env={"PYTHONUTF8": "1"},
     )
     assert result.returncode == 1
@@ -270,12 +266,21 @@ def test_a_notebook_alone_says_what_to_install(chapter, tmp_path):
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("download")
+    """Below a folder whose name not every program can spell."""
+    folder = tmp_path_factory.mktemp("download") / "本 棚"
     with zipfile.ZipFile(HTML / site_files.ZIP) as archive:
         for entry in archive.infolist():  # as unzip does, with the files' permissions
             Path(archive.extract(entry, folder)).chmod(entry.external_attr >> 16)
     (root,) = folder.iterdir()
-    return root
+    return root.rename(folder / "rl book")
+
+
+@pytest.fixture
+def plain_locale(monkeypatch):
+    """As with LANG=C, and without Python's help against it."""
+    for name in ("LC_CTYPE", "PYTHONUTF8", "PYTHONIOENCODING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LC_ALL", "C")
 
 
 def test_the_book_offers_itself_as_one_zip(browser, server):
@@ -304,7 +309,7 @@ def test_the_zip_holds_what_the_repository_holds(unpacked):
         assert same, name
 
 
-def test_the_book_can_be_built_from_the_zip(unpacked):
+def test_the_book_can_be_built_from_the_zip(unpacked, plain_locale):
     """With the packages that are installed here; `make` would install the same ones."""
     program = Path(sys.executable).with_name("jupyter-book")
     command = [program, *"build . -W -n --keep-going -q".split()]
@@ -314,3 +319,9 @@ def test_the_book_can_be_built_from_the_zip(unpacked):
     again = unpacked / "_build/html" / site_files.ZIP
     same = again.read_bytes() == (HTML / site_files.ZIP).read_bytes()
     assert same, "the book's zip from the zip's book"
+
+
+def test_the_epub_can_be_made_from_the_zip(unpacked, plain_locale):
+    command = [sys.executable, unpacked / "tools" / "epub.py"]
+    subprocess.run(command, cwd=unpacked, check=True)
+    assert zipfile.is_zipfile(unpacked / "_build/epub/dezero-dqn.epub")

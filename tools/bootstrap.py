@@ -4,6 +4,7 @@
 Any Python must be able to parse this file (hence no f-strings or annotations), so that one that is
 too old says so in a sentence instead of dying of a SyntaxError.
 """
+
 import hashlib
 import json
 import os
@@ -15,7 +16,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 STAMP = os.path.join(VENV, "installed")
-PYTHON = os.path.join(VENV, *(["Scripts", "python.exe"] if os.name == "nt" else ["bin", "python"]))
+PYTHON = os.path.join(
+    VENV, *(["Scripts", "python.exe"] if os.name == "nt" else ["bin", "python"])
+)
 OLDEST = (3, 11)
 
 # What pip prints when it cannot reach the package index (as opposed to reaching it and failing).
@@ -52,15 +55,23 @@ def check_python():
     except ImportError as error:
         package = "python%d.%d-venv" % sys.version_info[:2]
         fail(
-            "Python の %s モジュールがありません (Debian/Ubuntu では: sudo apt install %s)" % (error.name, package),
-            "Python's %s module is missing (on Debian/Ubuntu: sudo apt install %s)" % (error.name, package),
+            "Python の %s モジュールがありません (Debian/Ubuntu では: sudo apt install %s)"
+            % (error.name, package),
+            "Python's %s module is missing (on Debian/Ubuntu: sudo apt install %s)"
+            % (error.name, package),
         )
 
 
 def wanted():
     """A digest of everything that .venv depends on, its own place included: a venv cannot be moved."""
-    digest = hashlib.sha256(("%d.%d %s" % (sys.version_info[0], sys.version_info[1], VENV)).encode("utf-8"))
-    for name in ("requirements.txt", "pyproject.toml", os.path.join("tools", "bootstrap.py")):
+    digest = hashlib.sha256(
+        ("%d.%d %s" % (sys.version_info[0], sys.version_info[1], VENV)).encode("utf-8")
+    )
+    for name in (
+        "requirements.txt",
+        "pyproject.toml",
+        os.path.join("tools", "bootstrap.py"),
+    ):
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
     return digest.hexdigest()
@@ -72,7 +83,10 @@ def is_installed(digest):
             if file.read() != digest:
                 return False
         # The Python that .venv was made from may have been removed or upgraded since.
-        return subprocess.call([PYTHON, "-I", "-S", "-c", ""], stderr=subprocess.DEVNULL) == 0
+        return (
+            subprocess.call([PYTHON, "-I", "-S", "-c", ""], stderr=subprocess.DEVNULL)
+            == 0
+        )
     except OSError:
         return False
 
@@ -84,21 +98,36 @@ def create_venv():
         # Before all else, so that no interruption leaves a stamp on half an environment.
         if os.path.exists(STAMP):
             os.remove(STAMP)
-        venv.EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(VENV)
+        venv.EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(
+            VENV
+        )
     except (OSError, shutil.Error, subprocess.CalledProcessError) as error:
         # A failure inside ensurepip comes as a long output that names the system's error somewhere.
         output = (getattr(error, "output", None) or b"").decode("utf-8", "replace")
         named = re.search(r"\[Errno \d+\] ([\w ]+)", output)
-        reason = getattr(error, "strerror", None) or (named.group(1) if named else type(error).__name__)
+        reason = getattr(error, "strerror", None) or (
+            named.group(1) if named else type(error).__name__
+        )
         fail(
-            ".venv を作れません。空き容量と書き込み権限を確かめてください (%s)" % reason,
+            ".venv を作れません。空き容量と書き込み権限を確かめてください (%s)"
+            % reason,
             "cannot create .venv; check free disk space and permissions (%s)" % reason,
         )
 
 
 def install():
     pip = subprocess.Popen(
-        [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input", "-r", "requirements.txt"],
+        [
+            PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--no-input",
+            "-r",
+            "requirements.txt",
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -112,7 +141,10 @@ def install():
             "cannot download packages; check the network connection and try again",
         )
     sys.stderr.write("\n".join(output.rstrip().split("\n")[-15:]) + "\n")
-    fail("pip install に失敗しました (上が pip の出力です)", "pip install failed (its output is above)")
+    fail(
+        "pip install に失敗しました (上が pip の出力です)",
+        "pip install failed (its output is above)",
+    )
 
 
 def make_notebooks_of_markdown():
@@ -125,7 +157,11 @@ def make_notebooks_of_markdown():
         os.makedirs(folder)
     viewers = {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}
     with open(os.path.join(folder, "default_setting_overrides.json"), "w") as file:
-        json.dump({"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": viewers}}, file, indent=2)
+        json.dump(
+            {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": viewers}},
+            file,
+            indent=2,
+        )
 
 
 def main():
@@ -136,7 +172,9 @@ def main():
     if sys.stdout:
         # A Windows pipe may not be able to carry Japanese; better escapes than a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
-        sys.stdout.write("Python の環境 .venv を用意しています (1〜2 分) / preparing .venv (1-2 minutes) ...\n")
+        sys.stdout.write(
+            "Python の環境 .venv を用意しています (1〜2 分) / preparing .venv (1-2 minutes) ...\n"
+        )
         sys.stdout.flush()
     create_venv()
     install()
@@ -149,4 +187,7 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        fail("中断しました。もう一度実行すると最初からやり直します", "interrupted; run it again to start over")
+        fail(
+            "中断しました。もう一度実行すると最初からやり直します",
+            "interrupted; run it again to start over",
+        )

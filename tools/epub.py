@@ -57,6 +57,7 @@ SETTINGS = {
     "latex_individualpages": False,
 }
 COVER = "_static/cover.png"
+LICENSES = "THIRD_PARTY_LICENSES.txt"
 STYLES = ("_static/pygments.css", "_static/epub.css")
 MEDIA_TYPES = {
     ".xhtml": "application/xhtml+xml",
@@ -65,6 +66,7 @@ MEDIA_TYPES = {
     ".png": "image/png",
     ".mp4": "video/mp4",
     ".woff": "font/woff",
+    ".txt": "text/plain",
 }
 logger = logging.getLogger(__name__)
 
@@ -135,9 +137,9 @@ class UnfoldSolutions(OfTheBook):
 
     def run(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            if cell.get("hide_mode"):
-                cell["hide_mode"] = None
+            if cell.get("hide_mode") == "all":  # the others are listings
                 cell.insert(0, nodes.paragraph("", "解答", classes=["solution"]))
+            cell.attributes.pop("hide_mode", None)
 
 
 class CleanRawHtml(OfTheBook):
@@ -152,8 +154,8 @@ class CleanRawHtml(OfTheBook):
             soup = bs4.BeautifulSoup(raw.astext(), "html.parser")
             for video in soup.find_all("video"):
                 video.replace_with(self.film(video))
-            for link in soup.find_all("a", href=re.compile(r"\.zip$")):
-                link.unwrap()  # a download of the site
+            for link in soup.find_all("a", href=re.compile(r"\.(txt|zip)$")):
+                link.unwrap()  # a download of the site, not a page
             raw.replace_self(nodes.raw("", soup.decode(), format="html"))
 
     def film(self, video: bs4.Tag) -> bs4.BeautifulSoup:
@@ -273,6 +275,8 @@ def write_package(root: Path, title: str, spine: list[str]) -> None:
                 files[posixpath.normpath(file)] = None
     for font in (root / "_static").glob("*.woff"):
         files[f"_static/{font.name}"] = None
+    shutil.copy(ROOT / LICENSES, root)
+    files[LICENSES] = None
 
     names = {file: f"item-{number}" for number, file in enumerate(files)}
     manifest = "".join(

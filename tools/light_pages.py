@@ -5,6 +5,7 @@ request for each, while it queues all pictures of the page beside them. So the p
 for one style sheet and one script, and a picture waits until the reader comes near.
 """
 
+import hashlib
 import posixpath
 import re
 from pathlib import Path
@@ -12,9 +13,9 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-# Linked by book/templates/static/webpack-macros.html
-STYLES = "_static/all.css"
-SCRIPTS = "_static/all.js"
+# Linked by book/templates/static/webpack-macros.html, as all.css and all.js; a digest of the content
+# comes between, so that no browser takes an old file that it has kept for a new page.
+ALL = "_static/all"
 
 
 def size_of(picture: Path) -> tuple[int, int]:
@@ -54,6 +55,18 @@ def without_unused_icons(styles: str, site: Path) -> str:
     )
 
 
+def write_and_link(site: Path, suffix: str, text: str) -> None:
+    """Pages that are not written anew link the file of an earlier build."""
+    for old in site.glob(f"{ALL}*.{suffix}"):
+        old.unlink()
+    name = f"{ALL}.{hashlib.sha256(text.encode()).hexdigest()[:8]}.{suffix}"
+    (site / name).write_text(text, encoding="utf-8")
+    link = re.compile(rf"{ALL}(\.[0-9a-f]{{8}})?\.{suffix}(?=\")")
+    for page in [*site.glob("*.html"), *site.glob("[!_]*/*.html")]:
+        html = page.read_text(encoding="utf-8")
+        page.write_text(link.sub(name, html), encoding="utf-8")
+
+
 class OneFile:
     """One style sheet and one script in place of those that Sphinx and its extensions add."""
 
@@ -78,10 +91,9 @@ class OneFile:
             return  # no page was written anew: the files of the last build hold
         site = Path(app.outdir)
         scripts = ((site / name).read_text(encoding="utf-8") for name in self.scripts)
-        (site / SCRIPTS).write_text("\n;\n".join(scripts), encoding="utf-8")
         styles = "\n".join(self.read_style(site, name) for name in self.styles)
-        styles = without_unused_icons(styles, site)
-        (site / STYLES).write_text(styles, encoding="utf-8")
+        write_and_link(site, "js", "\n;\n".join(scripts))
+        write_and_link(site, "css", without_unused_icons(styles, site))
 
     @staticmethod
     def read_style(site: Path, name: str) -> str:
@@ -89,7 +101,7 @@ class OneFile:
 
         def moved(address: re.Match) -> str:
             target = posixpath.join(posixpath.dirname(name), address[1])
-            return f"url({posixpath.relpath(target, posixpath.dirname(STYLES))})"
+            return f"url({posixpath.relpath(target, posixpath.dirname(ALL))})"
 
         text = (site / name).read_text(encoding="utf-8")
         return re.sub(r'url\((?!["\']?data:)([^)]+)\)', moved, text)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What the zip holds: all that is needed to read, run, build and test the book.
 BOOK = (
     *(".ci", ".gitattributes", ".github", ".gitignore", ".textlintrc.yml"),
-    *("CONTRIBUTING.md", "Makefile"),
+    *("CONTRIBUTING.md", "Makefile", "THIRD_PARTY_LICENSES.txt"),
     *("README.md", "_config.yml", "_toc.yml", "benchmarks", "book", "chapters"),
     *("conftest.py", "package-lock.json", "package.json", "pyproject.toml"),
     *("requirements-bench.txt", "requirements.in", "requirements.txt"),

@@ -1,0 +1,123 @@
+"""第 5 章で DQN に加えるもの。第 4 章のエージェントの更新を、前後から調節します。"""
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+
+from rlbook_helpers import checks
+from rlbook_helpers.agents import DQNAgent
+from rlbook_helpers.schedules import LinearSchedule
+
+
+class StableDQNAgent(DQNAgent):
+    """DQNAgent に、安定させるための選択肢を加えたもの。既定値なら、DQNAgent と同じです。
+
+    引数:
+        learning_start: 学習を始めるまでに覚える遷移の数。None なら batch_size。
+        sync_steps: ターゲットネットワークを同期する間隔 (ステップ)。None なら、しません。
+        tau: ソフト更新の割合 τ。0 以上 1 以下。0 なら、ソフト更新をしません。
+        target_rule: 次の状態の価値の求め方。"max"、"double"、"clipped" のどれか。
+        average_start: 重みの平均をとりはじめるステップ。None なら平均をとりません。
+            平均をとると、greedy_action は平均した重みで行動を選びます。
+        schedules: "lr" と "epsilon" の一方か両方を、ステップとともに変えるスケジュール。
+        **options: DQNAgent の引数。
+    例外:
+        TypeError, ValueError: 引数の型が違う、または範囲の外にある。
+    出典:
+        ソフト更新は Lillicrap ほか (2016)、重みの平均は Polyak & Juditsky (1992)。
+    """
+
+    def __init__(
+        self,
+        *,
+        learning_start: int | None = None,
+        sync_steps: int | None = None,
+        tau: float = 0.0,
+        target_rule: str = "max",
+        average_start: int | None = None,
+        schedules: Mapping[str, LinearSchedule] | None = None,
+        **options,
+    ):
+        super().__init__(**options)
+        if learning_start is not None:
+            checks.integer(
+                "learning_start", learning_start, self.batch_size, self.buffer_size + 1
+            )
+        if sync_steps is not None:
+            checks.integer("sync_steps", sync_steps, 1)
+        if average_start is not None:
+            checks.integer("average_start", average_start, 1)
+        self.learning_start = learning_start or self.batch_size
+        self.sync_steps = sync_steps
+        self.tau = checks.number("tau", tau, 0, 1)
+        self.target_rule = checks.choice(
+            "target_rule", target_rule, ("max", "double", "clipped")
+        )
+        self.average_start = average_start
+        self.num_averaged = 0
+        self.qnet_average = None  # 平均をとりはじめるまでは、ありません
+        self.schedules = dict(schedules or {})
+        for name, schedule in self.schedules.items():
+            checks.choice("schedules のキー", name, ("lr", "epsilon"))
+            for value in (schedule.start, schedule.end):
+                checks.number(name, value, 0, 1)
+        self.follow_schedules(0)
+
+    def follow_schedules(self, step: int) -> None:
+        """学習率と ε を、ステップ step の値にします。"""
+        for name, schedule in self.schedules.items():
+            setattr(self, name, schedule(step))
+        self.optimizer.alpha = self.lr
+
+    def update(self, state, action, reward, next_state, done) -> float | None:
+        """DQNAgent と同じ更新を一回行い、ターゲットネットワークと重みの平均を進めます。"""
+        step = self.replay_buffer.num_added + 1  # この遷移までの数
+        self.follow_schedules(step)
+        if step < self.learning_start:
+            self.replay_buffer.add(state, action, reward, next_state, done)
+            return None
+        loss = super().update(state, action, reward, next_state, done)
+        if self.sync_steps and step % self.sync_steps == 0:
+            self.sync_qnet()
+        if self.tau:
+            self.soft_update()
+        if self.average_start and step >= self.average_start:
+            self.average_weights()
+        return loss
+
+    def soft_update(self) -> None:
+        """ターゲットネットワークの重みを、オンラインネットワークに割合 τ だけ近づけます。"""
+        for target, online in zip(self.qnet_target.params(), self.qnet.params()):
+            target.data += self.tau * (online.data - target.data)
+
+    def average_weights(self) -> None:
+        """average_start からいままでの重みの平均を、いまの重みを加えて更新します。"""
+        self.num_averaged += 1
+        if self.qnet_average is None:
+            self.qnet_average = copy.deepcopy(self.qnet)
+        for average, online in zip(self.qnet_average.params(), self.qnet.params()):
+            average.data += (online.data - average.data) / self.num_averaged
+
+    def greedy_action(self, state: np.ndarray) -> int:
+        """DQNAgent と同じです。重みの平均があれば、その価値で選びます。"""
+        state = checks.array("state", state, (self.state_size,), np.float32)
+        return int((self.qnet_average or self.qnet).predict(state).argmax())
+
+    def next_value(self, next_state: np.ndarray) -> np.ndarray:
+        """次の状態 (B, D) の価値 (B,) を、target_rule のとおりに見積もります。
+
+        max: ターゲットネットワークの最大 (DQN)。
+        double: オンラインネットワークが選ぶ行動の、ターゲットネットワークの値
+            (Double DQN、van Hasselt ほか, 2016)。
+        clipped: その行動の、二つのネットワークの値の小さいほう。Fujimoto ほか (2018) が
+            独立に学習した二つで行うことを、一つとその古い写しで行います。
+        """
+        if self.target_rule == "max":
+            return super().next_value(next_state)
+        next_qs = self.qnet_target.predict(next_state)  # (B, A)
+        online_qs = self.qnet.predict(next_state)  # (B, A)
+        best = np.arange(len(online_qs)), online_qs.argmax(axis=1)
+        if self.target_rule == "double":
+            return next_qs[best]
+        return np.minimum(next_qs[best], online_qs[best])

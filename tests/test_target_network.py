@@ -1,0 +1,119 @@
+"""What chapter 4 prints of its recorded runs, derived again from the records by other means."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+bs4 = pytest.importorskip("bs4")
+
+from rlbook_helpers.plans import load_plan
+from rlbook_helpers.records import load_records
+
+pytestmark = pytest.mark.book
+
+CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
+RUNS = CHAPTERS / "data/runs"
+PLAN = load_plan(CHAPTERS / "plans/04_target_network.toml")
+RECORDS = load_records(RUNS / "04_target_network")
+SCORES = {
+    arm: np.sort([np.mean(run["evaluation"]) for run in record.runs])
+    for arm, record in RECORDS.items()
+}
+# The rows of the two tables of the chapter, by arm
+FOUR = ["neither", "target", "replay", "both"]
+SWEEP = ["replay", "n10", "n30", "n100", "n300", "n1000", "n3000", "both"]
+
+
+def tables():
+    """All tables that the chapter's cells show, as rows of texts."""
+    notebook = json.loads((CHAPTERS / "04_dqn.ipynb").read_text("utf-8"))
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            html = "".join(output.get("data", {}).get("text/html", ""))
+            for table in bs4.BeautifulSoup(html, "html.parser").find_all("table"):
+                yield [
+                    [td.get_text(strip=True) for td in tr.find_all("td")]
+                    for tr in table.find_all("tr")[1:]
+                ]
+
+
+TABLES = list(tables())
+
+
+def test_the_record_is_what_the_plan_announced():
+    assert set(RECORDS) == set(PLAN.arms)
+    for arm, preset in PLAN.arms.items():
+        assert RECORDS[arm].preset == preset, arm
+        assert [run["seed"] for run in RECORDS[arm].runs] == PLAN.seeds, arm
+        assert all(len(run["evaluation"]) == 100 for run in RECORDS[arm].runs)
+
+
+def test_the_seeds_were_used_for_nothing_else():
+    others = [
+        path
+        for path in RUNS.rglob("*.jsonl")
+        if path.parent.name != "04_target_network"
+    ]
+    for path in others:
+        for line in path.read_text("utf-8").splitlines()[1:]:
+            assert json.loads(line)["seed"] not in PLAN.seeds, path
+
+
+def bootstrap(values, rng, count=4_000):
+    """Percentile interval of the mean of the middle half, resampled here."""
+    draws = np.sort(rng.choice(values, size=(count, len(values))), axis=1)
+    middle = draws[:, len(values) // 4 : len(values) - len(values) // 4]
+    return np.percentile(middle.mean(axis=1), [2.5, 97.5])
+
+
+@pytest.mark.parametrize("arms", [FOUR, SWEEP], ids=["four", "sweep"])
+def test_solved_seeds_means_and_intervals(arms):
+    (rows,) = [
+        t
+        for t in TABLES
+        if len(t) == len(arms) and len(t[0]) == 5 and t[0][1].isdigit()
+    ]
+    rng = np.random.default_rng(0)
+    for arm, (_, solved, mean, low, high) in zip(arms, rows):
+        values = SCORES[arm]
+        assert int(solved) == (values >= 475).sum(), arm
+        assert float(mean) == pytest.approx(values[5:15].mean(), abs=0.51), arm
+        # two independent bootstraps of 2,000 and 4,000 draws differ by a few units
+        wanted = bootstrap(values, rng)
+        assert [float(low), float(high)] == pytest.approx(wanted, abs=15), arm
+
+
+def u_statistic(a, b):
+    """How many pairs a wins, a draw counts half."""
+    return (np.subtract.outer(a, b) > 0).sum() + (
+        np.subtract.outer(a, b) == 0
+    ).sum() / 2
+
+
+def test_the_tests_of_the_plan():
+    """p values by permutation instead of SciPy's normal approximation, Holm by its definition."""
+    pairs = PLAN.texts["comparisons"]
+    (rows,) = [t for t in TABLES if len(t) == len(pairs) and t[0][0].count(" と ") == 1]
+    rng, p_values = np.random.default_rng(0), []
+    for a, b in pairs:
+        pooled = np.concatenate([SCORES[a], SCORES[b]])
+        distance = abs(u_statistic(SCORES[a], SCORES[b]) - 200)
+        shuffled = [rng.permutation(pooled) for _ in range(4_000)]
+        p_values.append(
+            np.mean(
+                [abs(u_statistic(x[:20], x[20:]) - 200) >= distance for x in shuffled]
+            )
+        )
+    order, adjusted = np.argsort(p_values), {}
+    for rank, i in enumerate(order):
+        before = adjusted[order[rank - 1]] if rank else 0
+        adjusted[i] = min(1, max(before, (len(pairs) - rank) * p_values[i]))
+    for i, ((a, b), row) in enumerate(zip(pairs, rows)):
+        assert row[0] == f"{a} と {b}"
+        medians = [np.median(SCORES[arm]) for arm in (a, b)]
+        assert [float(x) for x in row[1:3]] == pytest.approx(medians, abs=0.51)
+        assert float(row[3]) == pytest.approx(adjusted[i], abs=0.02 + 0.2 * adjusted[i])
+        better = max((a, b), key=lambda arm: np.median(SCORES[arm]))
+        assert row[4] == (better if float(row[3]) < 0.05 else "わからない")
