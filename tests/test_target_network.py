@@ -138,7 +138,7 @@ def test_what_the_text_says():
     said = [
         f"四分位平均は {middle['neither']} から {middle['replay']} になりました",
         f"四分位平均は {middle['replay']} と {middle['both']} です",
-        f"中央値で {steps['n1000']:,.0f} ステップで終わってしまいました",
+        f"中央値で {steps['n1000']:,.0f} ステップにしかなりませんでした",
         f"20 個のうち {solved['both']} 個です",
         f"100 ステップごとの同期でも、解けたのは {solved['n100']} 個です",
         f"天井は {1 + 0.98 + 0.98**2:.1f} です",
