@@ -22,25 +22,3 @@ from rlbook_helpers.display import (
     side_by_side,
     video,
 )
-
-__all__ = [
-    "DQNAgent",
-    "Linear",
-    "QLearningAgent",
-    "QNet1",
-    "QNet2",
-    "ReplayBuffer",
-    "TrainingRecord",
-    "define_area",
-    "evaluate",
-    "one_hot",
-    "plot_action_values",
-    "plot_frames",
-    "record_frames",
-    "setup_display",
-    "show_source",
-    "side_by_side",
-    "train",
-    "train_episode",
-    "video",
-]

@@ -214,7 +214,13 @@ def plot_action_values(
             colour = RED if bomb else INK
             box = {**frame, "boxstyle": "square,pad=0.15", "edgecolor": colour}
             ax.text(
-                x + 0.03, y + 0.1, name, va="center", color=colour, fontsize=10, bbox=box
+                x + 0.03,
+                y + 0.1,
+                name,
+                va="center",
+                color=colour,
+                fontsize=10,
+                bbox=box,
             )
     if len(path):
         ys, xs = np.transpose(path) + 0.5  # マスの中心

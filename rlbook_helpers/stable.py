@@ -70,14 +70,7 @@ class StableDQNAgent(DQNAgent):
             setattr(self, name, schedule(step))
         self.optimizer.alpha = self.lr
 
-    def update(
-        self,
-        state: np.ndarray,
-        action: int,
-        reward: float,
-        next_state: np.ndarray,
-        done: bool,
-    ) -> float | None:
+    def update(self, state, action, reward, next_state, done) -> float | None:
         """DQNAgent と同じ更新を一回行い、ターゲットネットワークと重みの平均を進めます。"""
         step = self.replay_buffer.num_added + 1  # この遷移までの数
         self.follow_schedules(step)

@@ -13,8 +13,8 @@ pytest.importorskip(
     "jupytext", reason="the tools are checked with requirements.txt installed"
 )
 
-import bootstrap  # tools/bootstrap.py
-import execute  # tools/execute.py
+import bootstrap
+import execute
 from built import ROOT
 
 pytestmark = pytest.mark.book
@@ -120,7 +120,7 @@ def test_without_a_network_the_reader_is_asked_to_look_at_it(checkout, capsys):
 
 
 def test_what_else_pip_complains_about_is_shown(checkout, capfd):
-    (checkout / "requirements.txt").write_text("nonsense ===\n")
+    (checkout / "requirements.txt").write_text("nonsense =!= 1\n")
     with pytest.raises(SystemExit):
         bootstrap.main()
     said = capfd.readouterr().err
@@ -146,8 +146,10 @@ REFUSED = {
     "error": ("1 / 0", ["ZeroDivisionError で止まりました", "セル / cell [2] '1 / 0'"]),
     "dead-kernel": ("import os; os._exit(1)", ["カーネルが落ちました"]),
     "widget": (
-        "import IPython.display as d\n"
-        + "d.display({'application/vnd.jupyter.widget-view+json': {}}, raw=True)",
+        (
+            "from IPython.display import display\n"
+            "display({'application/vnd.jupyter.widget-view+json': {}}, raw=True)"
+        ),
         ["ウィジェットを出力しました"],
     ),
 }
