@@ -17,43 +17,29 @@ from rlbook_helpers.statistics import bootstrap_interval, interquartile_mean
 
 
 class Record(NamedTuple):
-    """一つの設定の記録。
-
-    属性:
-        preset: 設定。まだ何も書かれていなければ None。
-        runs: シードごとの結果。シードの順に並びます。
-    """
+    """一つの設定の記録。シードごとの結果 runs は、シードの順。何もなければ、設定 preset は None。"""
 
     preset: Preset | None
     runs: list[dict]
 
 
 def append(path: Path, preset: Preset, run: dict) -> None:
-    """一つのシードの結果を、ファイルの終わりに足します。
+    """一つのシードの結果を、終わりに足します。新しいファイルには、設定の行を先に書きます。
 
-    書きかけの行で終わっていれば、先に切ります。ファイルがなければ、設定の行から書きます。
-    バージョンは、設定の行と違うときだけ、結果の行にも書きます。
+    バージョンは、設定の行と違うときだけ、結果の行にも書きます。書きかけで終わる行は、切ります。
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    header = {"settings": dataclasses.asdict(preset), "versions": run["versions"]}
+    header["date"] = f"{datetime.date.today()}"
     with path.open("a+b") as file:
         file.seek(0)
-        lines = file.read().split(b"\n")
-        file.truncate(file.tell() - len(lines[-1]))
-        new = []
-        if len(lines) > 1:
-            header = json.loads(lines[0])
-        else:
-            header = {
-                "settings": dataclasses.asdict(preset),
-                "versions": run["versions"],
-                "date": datetime.date.today().isoformat(),
-            }
-            new.append(header)
-        if run["versions"] == header["versions"]:
+        *lines, torn = file.read().split(b"\n")
+        file.truncate(file.tell() - len(torn))
+        versions = json.loads(lines[0])["versions"] if lines else run["versions"]
+        if run["versions"] == versions:
             run = {name: value for name, value in run.items() if name != "versions"}
-        new.append(run)
-        for line in new:
-            file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        for new in [run] if lines else [header, run]:
+            file.write(json.dumps(new, separators=(",", ":")).encode() + b"\n")
 
 
 def load(path: Path) -> Record:
@@ -62,33 +48,26 @@ def load(path: Path) -> Record:
     例外:
         ValueError: ほかの行が壊れている、または設定に Preset の知らない名前がある。
     """
-    lines = path.read_bytes().split(b"\n")[:-1]  # 改行で終わらない行は、書きかけです
     preset, versions, runs = None, {}, {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             entry = json.loads(line)
             if number == 1:
                 versions, settings = entry["versions"], entry["settings"]
-                preset = Preset(
-                    **{name: _hashable(settings[name]) for name in settings}
-                )
+                lists = {k: tuple(v) for k, v in settings.items() if type(v) is list}
+                preset = Preset(**settings | lists)
                 continue
-            seed = entry["seed"]
             for name in ("steps", "seconds", "returns", "evaluation"):
                 entry[name]
-            if seed in runs:
-                raise ValueError(f"シード {seed} が二度あります")
-            runs[seed] = {"versions": versions, **entry}
-        except (ValueError, KeyError, TypeError) as error:
+            if entry["seed"] in runs:
+                raise ValueError(f"シード {entry['seed']} が二度あります")
+            runs[entry["seed"]] = {"versions": versions, **entry}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            what = "ファイル" if number == 1 else "その行"
             raise ValueError(
-                f"{path} の {number} 行目を読めません。"
-                f"{'ファイル' if number == 1 else 'その行'}を消して、走らせなおしてください ({error!r})"
+                f"{path} の {number} 行目を読めません。{what}を消して、走らせなおしてください ({error!r})"
             ) from None
-    return Record(preset, sorted(runs.values(), key=lambda run: run["seed"]))
-
-
-def _hashable(value):
-    return tuple(value) if isinstance(value, list) else value
+    return Record(preset, [runs[seed] for seed in sorted(runs)])
 
 
 def load_records(folder: Path) -> dict[str, Record]:
@@ -98,8 +77,7 @@ def load_records(folder: Path) -> dict[str, Record]:
         ValueError: 結果が一つもない、または読めないファイルがある。
     """
     paths = sorted(Path(folder).glob("*.jsonl"), key=lambda path: path.stem)
-    records = {path.stem: load(path) for path in paths}
-    records = {label: record for label, record in records.items() if record.runs}
+    records = {path.stem: record for path in paths if (record := load(path)).runs}
     if not records:
         raise ValueError(f"{folder} に結果がありません")
     return records

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
@@ -19,8 +19,6 @@ from rlbook_helpers.presets import Preset
 from rlbook_helpers.records import Record, append, load
 from rlbook_helpers.training import evaluate, progress_bar, train
 
-EVALUATION_EPISODES = 100
-
 # DeZero の設定は、プロセスに一つしかありません。スレッドが多いワーカーでも、一つずつ学習します。
 _one_at_a_time = threading.Lock()
 
@@ -30,24 +28,17 @@ def run_seed(preset: Preset, seed: int) -> dict:
 
     評価は、学習とは別の環境で、重ならないシードから行います。
     """
-    env = preset.make_env()
+    env, test_env = preset.make_env(), preset.make_env()
     agent = preset.make_agent(env, seed)
+    length = {"episodes": preset.episodes, "steps": preset.steps}
     with _one_at_a_time, threadpool_limits(1, user_api="blas"):
         start = time.perf_counter()
         record = train(
-            env,
-            agent,
-            episodes=preset.episodes,
-            steps=preset.steps,
-            sync_interval=preset.sync_interval,
-            seed=seed,
+            env, agent, **length, sync_interval=preset.sync_interval, seed=seed
         )
         seconds = time.perf_counter() - start
         evaluation = evaluate(
-            preset.make_env(),
-            agent.greedy_action,
-            episodes=EVALUATION_EPISODES,
-            seed=1_000_000 + seed,
+            test_env, agent.greedy_action, episodes=100, seed=1_000_000 + seed
         )
     return {
         "seed": seed,
@@ -64,11 +55,8 @@ def _compact(values: Sequence[float]) -> list[float]:
     return [int(x) if x == int(x) else round(x, 3) for x in values]
 
 
-# 走らせる。どの走らせ方も、終わった順に (名前, シード, 結果か例外) を返します。
-
-
 def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:
-    """このプロセスの中で、一つずつ走らせます。"""
+    """このプロセスの中で、一つずつ走らせます。終わった順に (名前, シード, 結果か例外) を返します。"""
     for label, preset, seed in tasks:
         try:
             outcome = run_seed(preset, seed)
@@ -99,8 +87,7 @@ def _on_dask(tasks: Sequence[tuple], jobs: int, address: str | None) -> Iterator
 
 def _on_worker(preset: Preset, seed: int) -> dict:
     os.environ["TQDM_DISABLE"] = "1"  # バーは、全体に一つだけ
-    # 既定のロックは、プロセスをまたぎます。ワーカーが死ぬと、消されずに残ります
-    tqdm.set_lock(threading.RLock())
+    tqdm.set_lock(threading.RLock())  # 既定のものは、死んだワーカーのあとに残ります
     return run_seed(preset, seed)
 
 
@@ -110,13 +97,7 @@ def _connect(jobs: int, address: str | None):
     try:
         import dask
 
-        dask.config.set(
-            {
-                "logging": {"distributed": "critical"},
-                # 既定の 15 秒では、くり返し死ぬワーカーを、始めなおさずに外してしまいます
-                "distributed.deploy.lost-worker-timeout": "365d",
-            }
-        )
+        dask.config.set({"logging": {"distributed": "critical"}})
         from distributed import Client, LocalCluster
     except ModuleNotFoundError:
         raise ImportError(
@@ -127,21 +108,21 @@ def _connect(jobs: int, address: str | None):
         with Client(address, timeout="10s") as client:
             yield client
         return
+    # 既定の 15 秒では、くり返し死ぬワーカーを、始めなおさずに外してしまいます
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "365d"})
     with contextlib.ExitStack() as stack:
         with _interrupts_held():
-            cluster = stack.enter_context(
-                LocalCluster(
-                    n_workers=jobs,
-                    threads_per_worker=1,
-                    memory_limit=0,
-                    scheduler_kwargs={
-                        "dashboard": False,
-                        "dashboard_address": "127.0.0.1:0",
-                    },
-                    silence_logs=logging.CRITICAL,
-                )
+            cluster = LocalCluster(
+                n_workers=jobs,
+                threads_per_worker=1,
+                memory_limit=0,
+                scheduler_kwargs={
+                    "dashboard": False,
+                    "dashboard_address": "localhost:0",
+                },
+                silence_logs=logging.CRITICAL,
             )
-            client = stack.enter_context(Client(cluster))
+            client = stack.enter_context(Client(stack.enter_context(cluster)))
         try:
             yield client
         except BaseException:  # 中断です。走っているシードを待たずに、止めます
@@ -153,12 +134,10 @@ def _connect(jobs: int, address: str | None):
 @contextlib.contextmanager
 def _interrupts_held():
     """Ctrl-C を止めます。このあいだに始めたプロセスとスレッドには、あとも届きません。"""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    if sys.platform == "win32":  # この仕組みがありません
         yield
         return
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # 始めるときに、止めたものを戻してしまうので、先に
+    multiprocessing.resource_tracker.ensure_running()  # 先に。止めたものを戻すので
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -176,12 +155,8 @@ def sweep(
 ) -> list[tuple[str, int, Exception]]:
     """まだ結果のない組だけを走らせ、終わったものから記録します。失敗した組を返します。
 
-    引数:
-        presets: 名前と設定。名前は、記録のファイルの名前になります。
-        seeds: シード。
-        out: 記録を置くフォルダ。
-        jobs: 同時に走らせる数。1 なら、このプロセスの中で走らせます。
-        dask: Dask のスケジューラの番地。渡すと、jobs の代わりに、そのクラスタで走らせます。
+    jobs は同時に走らせる数、dask はスケジューラの番地です。jobs が 1 なら、Dask は要りません。
+
     例外:
         ValueError: 同じ名前の記録が、違う設定で作られている。
         ImportError: Dask が要るのに、入っていない。

@@ -50,7 +50,7 @@ def made_up_run(seed, evaluation=(500,)):
     }
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=120):
     deadline = time.time() + seconds
     while not condition():
         assert time.time() < deadline
