@@ -34,8 +34,14 @@ epub: venv ## 本を EPUB にする (_build/epub。ノートブックは実行�
 	  echo "EPUB を作れません。上の警告を直してください / the EPUB was not built: see the warnings above" >&2; exit 1; }
 	@echo "できました / open this with an e-book reader: _build/epub/dezero-dqn.epub"
 
+PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env
+
+# Two workers share the chapters and the files of tests, one as a whole to one worker: the cells of a
+# chapter need one kernel, and what a file has built or opened serves all its tests. What measures time
+# or memory comes afterwards, alone. It runs after a failure too; either failure is one of make.
 test: book ## 本を組み立ててからテストする
-	@$(BIN)/python -m pytest --nbval --nbval-current-env
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not alone"; shared=$$?; \
+	  $(PYTEST) -m "alone and not slow" && exit $$shared
 
 # Needs Node 20, which the book itself does not. The tests do the same once textlint is installed.
 lint: venv node_modules/.package-lock.json ## コードを ruff で、文章を textlint で調べる (Node.js 20 以上が要る)

@@ -3,6 +3,15 @@
 import os
 
 import matplotlib.font_manager  # noqa: F401  builds the font cache here, not noisily inside a chapter
+import pytest
 
-# The kernels of nbval inherit this: a progress bar would show up in the compared outputs.
+# The kernels of nbval inherit these. A progress bar would show up in the compared outputs.
 os.environ["TQDM_DISABLE"] = "1"
+# Two kernels share the cores with a browser: threads of BLAS that wait for each other only burn them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name == "06_speed.ipynb":
+            item.add_marker(pytest.mark.alone)

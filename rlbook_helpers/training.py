@@ -30,7 +30,7 @@ class TrainingRecord:
     """学習の記録。どのリストも、一つの要素が一つのエピソードです。
 
     属性:
-        returns: 収益 (割り引かない報酬の合計)。
+        returns: 報酬の合計。
         lengths: ステップ数。
         average_losses: 損失の平均。一度も更新しなかったエピソードは NaN。
     """
@@ -44,7 +44,7 @@ class Episode(NamedTuple):
     """一つのエピソードの結果。
 
     属性:
-        total_reward: 収益 (割り引かない報酬の合計)。
+        total_reward: 報酬の合計。
         length: ステップ数。
         average_loss: 損失の平均。一度も更新しなければ NaN。
         ended: 終わりまで進んだなら True。max_steps で止めたなら False。
@@ -169,7 +169,7 @@ def evaluate(
     episodes: int,
     seed: int | np.random.Generator | None = None,
 ) -> np.ndarray:
-    """学習せずに方策を動かし、エピソードごとの収益を返します。
+    """学習せずに方策を動かし、エピソードごとの報酬の合計を返します。
 
     引数:
         env: 環境。
@@ -177,7 +177,7 @@ def evaluate(
         episodes: エピソードの数 E。
         seed: 最初の env.reset に渡すシード。
     戻り値:
-        収益 (E,)、float64。
+        報酬の合計 (E,)、float64。
     例外:
         TypeError, ValueError: episodes が 1 以上の整数でない。
     """

@@ -95,6 +95,7 @@ def test_the_table_holds_median_spread_and_ratios():
     ]
 
 
+@pytest.mark.alone
 def test_a_buffer_takes_little_more_than_its_raw_bytes():
     """One transition: two states of 16 bytes, an action of 8, a reward of 4, an end of 1."""
     state = np.zeros(4, dtype=np.float32)
@@ -107,6 +108,7 @@ def test_a_buffer_takes_little_more_than_its_raw_bytes():
     assert used <= 1.2 * 10_000 * (16 + 8 + 4 + 16 + 1)
 
 
+@pytest.mark.alone
 def test_memory_does_not_grow_with_the_length_of_a_run():
     """Peaks of equally long stretches of training, once the buffer is full."""
     agent, env = DQNAgent(buffer_size=200, seed=0), gym.make("CartPole-v1")

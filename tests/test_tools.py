@@ -120,7 +120,7 @@ def test_without_a_network_the_reader_is_asked_to_look_at_it(checkout, capsys):
 
 
 def test_what_else_pip_complains_about_is_shown(checkout, capfd):
-    (checkout / "requirements.txt").write_text("nonsense ===\n")
+    (checkout / "requirements.txt").write_text("nonsense =!= 1\n")
     with pytest.raises(SystemExit):
         bootstrap.main()
     said = capfd.readouterr().err
