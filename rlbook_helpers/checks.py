@@ -96,10 +96,10 @@ def flag(name: str, value) -> int:
         TypeError: bool でも整数でもない。
         ValueError: 0 でも 1 でもない整数。
     """
-    if not isinstance(value, (bool, np.bool_, int, np.integer)):
-        raise TypeError(_message(name, "True か False ", value))
-    if value not in (0, 1):
-        raise ValueError(_message(name, "True か False ", value))
+    is_flag = isinstance(value, (bool, np.bool_, int, np.integer))
+    if not is_flag or value not in (0, 1):
+        error = ValueError if is_flag else TypeError
+        raise error(_message(name, "True か False ", value))
     return int(value)
 
 

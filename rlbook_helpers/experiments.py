@@ -26,6 +26,9 @@ from rlbook_helpers.presets import PRESETS, Preset
 from rlbook_helpers.records import load_records, summarize
 from rlbook_helpers.sweeps import sweep
 
+# 引数の誤りや、計算機の都合。一文にして伝えます
+REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError, gym.error.Error)
+
 
 def _run(arguments) -> int:
     settings = parse_settings(arguments.set)
@@ -113,14 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        ImportError,
-        MemoryError,
-        gym.error.Error,
-    ) as error:
+    except REPORTED as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
 

@@ -28,7 +28,7 @@ class Adam(optimizers.Adam):
         """更新するモデルを決めます。モデルの重みは、すべてそろっていなければなりません。"""
         super().setup(target)
         self._gather()
-        self.m, self.v, self.step = np.zeros((3, self.theta.size), self.theta.dtype)
+        self.m, self.v, self.step = (np.zeros_like(self.theta) for _ in range(3))
         return self
 
     def _gather(self) -> None:
@@ -37,11 +37,8 @@ class Adam(optimizers.Adam):
         self.theta = np.concatenate([p.data.ravel() for p in self.params])  # (P,)
         ends = np.cumsum([p.data.size for p in self.params])
         self.grad = np.zeros_like(self.theta)  # (P,)
-        for p, part, place in zip(
-            self.params,
-            np.split(self.theta, ends[:-1]),
-            np.split(self.grad, ends[:-1]),
-        ):
+        parts, places = (np.split(x, ends[:-1]) for x in (self.theta, self.grad))
+        for p, part, place in zip(self.params, parts, places):
             p.grad_place = Variable(place.reshape(p.data.shape))
             p.data = part.reshape(p.data.shape)
 

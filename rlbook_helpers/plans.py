@@ -33,13 +33,12 @@ def parse_seeds(text: str) -> list[int]:
     例外:
         ValueError: その形でない。
     """
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+    well_formed = re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text)
+    parts = [part.split("-") for part in text.split(",")] if well_formed else []
+    ranges = [range(int(part[0]), int(part[-1]) + 1) for part in parts]
+    if not ranges or not all(ranges):
         raise ValueError(f"シードは 0-39 や 0,2,5-7 のように書いてください: {text!r}")
-    ends = [[int(x) for x in part.split("-")] for part in text.split(",")]
-    seeds = [seed for end in ends for seed in range(end[0], end[-1] + 1)]
-    if any(end[0] > end[-1] for end in ends):
-        raise ValueError(f"シードの範囲は、小さいほうから書いてください: {text!r}")
-    return list(dict.fromkeys(seeds))
+    return list(dict.fromkeys(seed for numbers in ranges for seed in numbers))
 
 
 def parse_settings(texts: Iterable[str]) -> dict:

@@ -76,12 +76,10 @@ class Preset:
     def make_agent(self, env: gym.Env, seed: int) -> StableDQNAgent:
         """この設定のエージェントを作ります。"""
         state_shape = env.observation_space.shape or ()
-        if len(state_shape) != 1 or not isinstance(
-            env.action_space, gym.spaces.Discrete
-        ):
+        discrete = isinstance(env.action_space, gym.spaces.Discrete)
+        if len(state_shape) != 1 or not discrete:
             raise ValueError(
-                "env_id は、状態がベクトルで行動が離散の環境にしてください: "
-                f"{self.env_id!r}"
+                f"env_id は状態がベクトルで行動が離散の環境にしてください: {self.env_id!r}"
             )
         schedules = {}
         if self.lr_end is not None:

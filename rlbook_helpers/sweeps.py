@@ -116,16 +116,14 @@ def _connect(jobs: int, address: str | None):
         return
     # 既定の 15 秒では、くり返し死ぬワーカーを、始めなおさずに外してしまいます
     dask.config.set({"distributed.deploy.lost-worker-timeout": "365d"})
+    no_dashboard = {"dashboard": False, "dashboard_address": "localhost:0"}
     with contextlib.ExitStack() as stack:
         with _interrupts_held():
             cluster = LocalCluster(
                 n_workers=jobs,
                 threads_per_worker=1,
                 memory_limit=0,
-                scheduler_kwargs={
-                    "dashboard": False,
-                    "dashboard_address": "localhost:0",
-                },
+                scheduler_kwargs=no_dashboard,
                 silence_logs=logging.CRITICAL,
             )
             client = stack.enter_context(Client(stack.enter_context(cluster)))

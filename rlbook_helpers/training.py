@@ -124,12 +124,10 @@ def train(
             またはどちらも渡さない。
     """
     checks.length(episodes, steps)
-    for name, value in [
-        ("sync_interval", sync_interval),
-        ("report_interval", report_interval),
-    ]:
-        if value is not None:
-            checks.integer(name, value, 1)
+    if sync_interval is not None:
+        checks.integer("sync_interval", sync_interval, 1)
+    if report_interval is not None:
+        checks.integer("report_interval", report_interval, 1)
 
     record = TrainingRecord()
     unit = "エピソード" if steps is None else "ステップ"
