@@ -79,6 +79,8 @@ def _on_dask(tasks: Sequence[tuple], jobs: int, address: str | None) -> Iterator
                 running[future] = label, seed
                 finished.add(future)
             future = next(finished)
+            if future.cancelled():
+                raise ConnectionError("Dask のスケジューラとの接続が切れました")
             outcome = future.exception() or future.result()
             if isinstance(outcome, KilledWorker):
                 outcome = RuntimeError("やりなおしても、ワーカーのプロセスが死にます")
@@ -97,7 +99,11 @@ def _connect(jobs: int, address: str | None):
     try:
         import dask
 
-        dask.config.set({"logging": {"distributed": "critical"}})
+        loggers = (
+            "distributed",
+            "distributed.client",
+        )  # 何が起きたかは、sweep が伝えます
+        dask.config.set({"logging": dict.fromkeys(loggers, "critical")})
         from distributed import Client, LocalCluster
     except ModuleNotFoundError:
         raise ImportError(

@@ -366,6 +366,30 @@ def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path):
     assert contents(tmp_path / "dask") == contents(tmp_path / "local")
 
 
+def test_a_scheduler_that_goes_away_is_reported(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    # with threads: a second task of the same process has to wait for DeZero's settings
+    cluster = distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address="127.0.0.1:0",
+    )
+    with cluster:
+        command = [*COMMAND, "--seeds", "0-99", "--out", str(tmp_path), *QUICK]
+        process = subprocess.Popen(
+            [*command, "--dask", cluster.scheduler_address],
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        wait_until(lambda: lines_in(tmp_path) >= 3)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "スケジューラ" in errors and errors.count("\n") == 1
+    assert 2 <= len(seeds_in(tmp_path)) < 100
+
+
 def test_a_scheduler_that_is_not_there_is_named(tmp_path, capfd):
     pytest.importorskip("distributed")
     assert run(tmp_path, "--dask", "tcp://127.0.0.1:1") == 2
