@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from measuring import Notebook
+
 SIZES = (4, 128, 128, 2)
 
 
@@ -22,16 +24,7 @@ def views(vector):
     return result
 
 
-class FloorAgent:
-    gamma, lr, epsilon, buffer_size, batch_size, action_size = (
-        0.98,
-        0.0005,
-        0.1,
-        10_000,
-        32,
-        2,
-    )
-
+class FloorAgent(Notebook):
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
         count = sum(i * o + o for i, o in pairwise(SIZES))

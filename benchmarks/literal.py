@@ -11,6 +11,7 @@ from collections import deque
 
 import numpy as np
 
+from measuring import Notebook
 from rlbook_helpers.dezero_compat import F, L, Model, optimizers
 
 
@@ -25,17 +26,8 @@ class QNet(Model):
         return self.l3(F.relu(self.l2(F.relu(self.l1(x)))))
 
 
-class LiteralAgent:
+class LiteralAgent(Notebook):
     """DQN as the notebook does it; random numbers from the global generators."""
-
-    gamma, lr, epsilon, buffer_size, batch_size, action_size = (
-        0.98,
-        0.0005,
-        0.1,
-        10_000,
-        32,
-        2,
-    )
 
     def __init__(self, seed):
         random.seed(seed)

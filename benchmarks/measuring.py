@@ -13,6 +13,17 @@ SYNC_INTERVAL = 20  # episodes, as in chapter 4
 SLICE = 250  # steps of a turn
 
 
+class Notebook:
+    """The hyperparameters of the original notebook, for agents that are written out here."""
+
+    gamma = 0.98
+    lr = 0.0005
+    epsilon = 0.1
+    buffer_size = 10_000
+    batch_size = 32
+    action_size = 2
+
+
 def training(agent, env, seed: int, sync_interval: int | None) -> Iterator[int]:
     """The whole training loop; the number of episodes so far after every step."""
     state, _ = env.reset(seed=seed)

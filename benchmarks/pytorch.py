@@ -6,18 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from measuring import Notebook
 
-class PyTorchAgent:
+
+class PyTorchAgent(Notebook):
     """DQN with the original's hyperparameters. The buffer holds tensors that are made once."""
-
-    gamma, lr, epsilon, buffer_size, batch_size, action_size = (
-        0.98,
-        0.0005,
-        0.1,
-        10_000,
-        32,
-        2,
-    )
 
     def __init__(self, seed):
         torch.manual_seed(seed)
