@@ -14,14 +14,7 @@ from pathlib import Path
 import gymnasium as gym
 from tabulate import tabulate
 
-from rlbook_helpers import checks
-from rlbook_helpers.plans import (
-    FIELDS,
-    find_preset,
-    load_plan,
-    parse_seeds,
-    parse_settings,
-)
+from rlbook_helpers import checks, plans
 from rlbook_helpers.presets import PRESETS, Preset
 from rlbook_helpers.records import load_records, summarize
 from rlbook_helpers.sweeps import sweep
@@ -31,16 +24,19 @@ REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError, gym.error.
 
 
 def _run(arguments) -> int:
-    settings = parse_settings(arguments.set)
+    settings = plans.parse_settings(arguments.set)
     # ファイルの名前になります。--set の順にはよりません
-    suffix = "".join(f",{name}={settings[name]}" for name in FIELDS if name in settings)
+    named = [name for name in plans.FIELDS if name in settings]
+    suffix = "".join(f",{name}={settings[name]}" for name in named)
     suffix = suffix.replace("/", "-").replace(":", "-")
-    presets = {name + suffix: find_preset(name, settings) for name in arguments.presets}
-    return _sweep(presets, parse_seeds(arguments.seeds), arguments)
+    presets = {
+        name + suffix: plans.find_preset(name, settings) for name in arguments.presets
+    }
+    return _sweep(presets, plans.parse_seeds(arguments.seeds), arguments)
 
 
 def _plan(arguments) -> int:
-    plan = load_plan(arguments.file)
+    plan = plans.load_plan(arguments.file)
     for arm in arguments.arm:
         checks.choice("--arm", arm, tuple(plan.arms))
     arms = arguments.arm or plan.arms
@@ -87,13 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=", ".join(FIELDS),
+        help=", ".join(plans.FIELDS),
     )
     plan = commands.add_parser("plan", help="計画のとおりに走らせる")
     plan.add_argument("file", type=Path, metavar="FILE", help="計画の TOML")
-    plan.add_argument(
-        "--arm", action="append", default=[], help="走らせる腕。なければ、すべて"
-    )
+    plan.add_argument("--arm", action="append", default=[], help="走らせる腕")
     for command, function in ((run, _run), (plan, _plan)):
         command.add_argument("--jobs", type=int, default=1, help="同時に走らせる数")
         command.add_argument(

@@ -99,11 +99,10 @@ def _connect(jobs: int, address: str | None):
     try:
         import dask
 
-        loggers = (
-            "distributed",
-            "distributed.client",
-        )  # 何が起きたかは、sweep が伝えます
-        dask.config.set({"logging": dict.fromkeys(loggers, "critical")})
+        # 何が起きたかは sweep が伝えます。10 ms ごとに計算を止めるプロファイラも、要りません
+        loggers = dict.fromkeys(("distributed", "distributed.client"), "critical")
+        profiler = {"distributed.worker.profile.enabled": False}
+        dask.config.set({"logging": loggers, **profiler})
         from distributed import Client, LocalCluster
     except ModuleNotFoundError:
         raise ImportError(
