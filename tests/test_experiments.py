@@ -310,6 +310,8 @@ def test_a_failure_in_the_process_itself_is_named_too(tmp_path, monkeypatch, cap
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_an_interrupt_loses_no_finished_run_and_leaves_no_process(jobs, tmp_path):
     psutil = pytest.importorskip("psutil")
+    if jobs == "2":
+        pytest.importorskip("distributed")
     process = subprocess.Popen(
         [*COMMAND, "--seeds", "0-99", "--jobs", jobs, "--out", str(tmp_path), *QUICK],
         stderr=subprocess.PIPE,

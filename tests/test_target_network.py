@@ -104,7 +104,11 @@ LABELS = {
 def test_the_tests_of_the_plan():
     """p values by permutation instead of SciPy's normal approximation, Holm by its definition."""
     pairs = PLAN.texts["comparisons"]
-    (rows,) = [t for t in TABLES if len(t) == len(pairs) and len(t[0]) == 6]
+    (rows,) = [
+        t
+        for t in TABLES
+        if len(t) == len(pairs) and len(t[0]) == 5 and t[0][0] in LABELS.values()
+    ]
     rng, p_values = np.random.default_rng(0), []
     for a, b in pairs:
         pooled = np.concatenate([SCORES[a], SCORES[b]])
@@ -120,11 +124,11 @@ def test_the_tests_of_the_plan():
         adjusted[i] = min(1, max(before, (len(pairs) - rank) * p_values[i]))
     for i, ((a, b), row) in enumerate(zip(pairs, rows)):
         assert row[:2] == [LABELS[a], LABELS[b]]
-        medians = [np.median(SCORES[arm]) for arm in (a, b)]
-        assert [float(x) for x in row[2:4]] == pytest.approx(medians, abs=0.51)
-        assert float(row[4]) == pytest.approx(adjusted[i], abs=0.02)
-        better = max((a, b), key=lambda arm: np.median(SCORES[arm]))
-        assert row[5] == (LABELS[better] if float(row[4]) < 0.05 else "わからない")
+        wins = u_statistic(SCORES[a], SCORES[b]) / 400
+        assert float(row[2]) == pytest.approx(100 * wins, abs=0.51)
+        assert float(row[3]) == pytest.approx(adjusted[i], abs=0.02)
+        better = LABELS[a if wins > 0.5 else b]
+        assert row[4] == (better if float(row[3]) < 0.05 else "わからない")
 
 
 def test_what_the_text_says():
@@ -145,7 +149,11 @@ def test_what_the_text_says():
     ]
     assert [sentence for sentence in said if sentence not in text] == []
     assert SCORES["both"].min() > 22  # every seed above the random policy
-    for arm in ("n1000", "n3000"):  # most of them below it
-        assert (SCORES[arm] < 22).sum() >= 15
-    assert max(middle["n30"], middle["n100"]) == max(middle[arm] for arm in SWEEP)
-    assert abs(middle["n30"] - middle["n100"]) < 30
+    assert SCORES["both"].max() < 500
+    assert (SCORES["replay"] < 22).sum() == 6
+    for run in RECORDS["replay"].runs:  # learned at some time
+        assert np.convolve(run["returns"], np.ones(20) / 20, mode="valid").max() > 100
+    below = [(SCORES[arm] < 22).sum() for arm in ("n1000", "n3000")]
+    assert f"20 個のうち {below[0]} 個と {below[1]} 個が" in text
+    assert sum(run["steps"] > 10_000 for run in RECORDS["n1000"].runs) == 3
+    assert sorted(SWEEP, key=middle.get)[-2:] == ["n100", "n30"]
