@@ -1,5 +1,6 @@
 """章の中での見せ方: ソースコード、図、動画。"""
 
+import ast
 import html
 import inspect
 import os
@@ -53,6 +54,18 @@ def setup_display() -> None:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 
+def shorten(source: str) -> str:
+    """関数の docstring を、一行目だけにします。続きがあったことは、… で示します。"""
+    node = ast.parse(source).body[0]
+    text = ast.get_docstring(node) or ""
+    if isinstance(node, ast.ClassDef) or "\n" not in text:
+        return source
+    first, lines = node.body[0], source.splitlines(keepends=True)
+    short = f'{" " * first.col_offset}"""{text.splitlines()[0]} …"""\n'
+    lines[first.lineno - 1 : first.end_lineno] = [short]
+    return "".join(lines)
+
+
 class Listing:
     """色づけされたソースコード。
 
@@ -85,14 +98,14 @@ def show_source(obj) -> Listing:
     """クラスや関数のソースコードを、いま動いているパッケージから取り出して見せます。
 
     引数:
-        obj: クラス、関数、またはメソッド。
+        obj: クラス、関数、またはメソッド。関数の docstring は、一行目だけを見せます。
     戻り値:
         色づけされたコード。HTML の本でも Jupyter でも読めます。
     例外:
         TypeError: クラスでも関数でもないもの、ソースコードのないもの。
     """
     try:
-        source = textwrap.dedent(inspect.getsource(obj))
+        source = shorten(textwrap.dedent(inspect.getsource(obj)))
         path = Path(*obj.__module__.split(".")).with_suffix(".py").as_posix()
     except (AttributeError, OSError, TypeError):
         raise TypeError(

@@ -14,17 +14,11 @@ FIELDS = [field.name for field in dataclasses.fields(Preset)]
 
 
 class Plan(NamedTuple):
-    """一つの計画。
+    """一つの計画。"""
 
-    属性:
-        texts: 問い、測るもの、検定、何から何を言うかなど。ファイルにあるすべて。
-        arms: 腕の名前から設定。どの腕も、同じシードで走らせます。
-        seeds: シード。
-    """
-
-    texts: dict
-    arms: dict[str, Preset]
-    seeds: list[int]
+    texts: dict  # 問い、測るもの、検定、何から何を言うかなど。ファイルにあるすべて
+    arms: dict[str, Preset]  # 腕の名前から設定
+    seeds: list[int]  # どの腕も、同じシードで走らせます
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -27,33 +27,21 @@ class Agent(Protocol):
 
 @dataclass
 class TrainingRecord:
-    """学習の記録。どのリストも、一つの要素が一つのエピソードです。
+    """学習の記録。どのリストも、一つの要素が一つのエピソードです。"""
 
-    属性:
-        returns: 報酬の合計。
-        lengths: ステップ数。
-        average_losses: 損失の平均。一度も更新しなかったエピソードは NaN。
-    """
-
-    returns: list[float] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)  # 報酬の合計
+    lengths: list[int] = field(default_factory=list)  # ステップ数
+    # 損失の平均。一度も更新しなかったエピソードは NaN
     average_losses: list[float] = field(default_factory=list)
 
 
 class Episode(NamedTuple):
-    """一つのエピソードの結果。
+    """一つのエピソードの結果。"""
 
-    属性:
-        total_reward: 報酬の合計。
-        length: ステップ数。
-        average_loss: 損失の平均。一度も更新しなければ NaN。
-        ended: 終わりまで進んだなら True。max_steps で止めたなら False。
-    """
-
-    total_reward: float
-    length: int
-    average_loss: float
-    ended: bool
+    total_reward: float  # 報酬の合計
+    length: int  # ステップ数
+    average_loss: float  # 損失の平均。一度も更新しなければ NaN
+    ended: bool  # 終わりまで進んだなら True。max_steps で止めたなら False
 
 
 def train_episode(

@@ -182,3 +182,12 @@ def test_video_is_embedded_and_described():
 def test_what_is_no_film_is_refused(frames, fps, name):
     with pytest.raises(ValueError, match=name):
         display.video(frames, fps=fps, alt="")
+
+
+def test_a_listing_of_a_function_says_that_its_docstring_goes_on():
+    source = display.show_source(rlbook_helpers.DQNAgent.update).source
+    assert '    """遷移を一つ覚え、ミニバッチで重みを一回更新します。 …"""\n' in source
+    assert "戻り値" not in source and "return float(loss.data)" in source
+    whole = display.show_source(rlbook_helpers.QNet2.forward).source
+    assert "…" not in whole  # one line is shown as it is
+    assert "引数:" in display.show_source(rlbook_helpers.DQNAgent).source
