@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from rlbook_helpers import checks
-from rlbook_helpers.dezero_compat import F, no_grad, optimizers
+from rlbook_helpers.dezero_compat import F, Variable, no_grad, optimizers
 from rlbook_helpers.functions import q_loss
 from rlbook_helpers.networks import QNet1, QNet2
 from rlbook_helpers.optimizers import Adam
@@ -209,7 +209,7 @@ class DQNAgent:
 
         # TD ターゲット (B,)。終端 (done が 1) の先に価値はありません
         target = reward + self.gamma * self.next_value(next_state) * (done == 0)
-        loss = q_loss(self.qnet, state, action, target)
+        loss = self.get_loss(state, action, target)
         self.qnet.cleargrads()
         loss.backward()
         self.optimizer.update()
@@ -221,3 +221,9 @@ class DQNAgent:
         計算グラフを作らないので、勾配は流れません。
         """
         return self.qnet_target.predict(next_state).max(axis=1)  # (B, A) から (B,)
+
+    def get_loss(
+        self, state: np.ndarray, action: np.ndarray, target: np.ndarray
+    ) -> Variable:
+        """状態 (B, D) で選んだ行動 (B,) の価値と、TD ターゲット (B,) との、平均二乗誤差。"""
+        return q_loss(self.qnet, state, action, target)

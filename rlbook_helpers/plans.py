@@ -78,8 +78,9 @@ def load_plan(path: Path) -> Plan:
     """
     try:
         texts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        common = parse_settings(texts.get("common", "").split())
         arms = {
-            arm: find_preset(texts["preset"], parse_settings(text.split()))
+            arm: find_preset(texts["preset"], common | parse_settings(text.split()))
             for arm, text in texts["arms"].items()
         }
         return Plan(texts, arms, parse_seeds(texts["seeds"]))

@@ -4,7 +4,6 @@ import dataclasses
 from dataclasses import dataclass
 
 import gymnasium as gym
-import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.schedules import LinearSchedule
@@ -13,7 +12,7 @@ from rlbook_helpers.stable import StableDQNAgent
 # Preset から、そのままエージェントに渡す引数
 AGENT_OPTIONS = (
     *("gamma", "lr", "epsilon", "buffer_size", "batch_size", "learning_start"),
-    *("sync_steps", "tau", "target_rule", "average_start"),
+    *("normalize", "sync_steps", "tau", "target_rule", "error_limit"),
 )
 
 
@@ -24,54 +23,59 @@ class Preset:
     属性:
         env_id: Gymnasium の環境の名前。
         episodes, steps: 学習の長さ。どちらか一つを使い、もう一つは None にします。
-        state_scale: 状態の成分ごとに掛ける数。None なら、状態をそのまま使います。
         sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
+        truncation_ends: True なら、打ち切りを終端として覚えます (よくある誤りです)。
         lr_end: 学習率の、終わりの値。lr から、steps ステップかけて変わります。None なら変わりません。
-        epsilon_end, epsilon_steps: ε の終わりの値と、epsilon から変わるのにかけるステップの数。
-            epsilon_end が None なら変わりません。
+        epsilon_end: ε の終わりの値。epsilon から、steps の epsilon_part の割合のステップをかけて
+            変わります。None なら変わりません。
+        checkpoint_steps: 途中の方策を測る間隔 (ステップ)。None なら、終わりだけを評価します。
+        average_part: 重みを平均する、学習の終わりの割合。None なら平均しません。
         ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
     例外:
-        TypeError, ValueError: 学習の長さと同期の間隔が正しくない。ほかの値は make_agent が調べます。
+        TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。ほかの値は make_agent が
+            調べます。
     """
 
     env_id: str = "CartPole-v1"
     episodes: int | None = 300
     steps: int | None = None
-    state_scale: tuple[float, ...] | None = None
     sync_interval: int | None = 20
+    truncation_ends: bool = False
+    normalize: bool = False
     gamma: float = 0.98
     lr: float = 0.0005
     lr_end: float | None = None
     epsilon: float = 0.1
     epsilon_end: float | None = None
-    epsilon_steps: int = 4_000
+    epsilon_part: float = 0.2
     buffer_size: int = 10_000
     batch_size: int = 32
     learning_start: int | None = None
     sync_steps: int | None = None
     tau: float = 0.0
     target_rule: str = "max"
-    average_start: int | None = None
+    error_limit: float | None = None
+    average_part: float | None = None
+    checkpoint_steps: int | None = None
 
     def __post_init__(self):
         checks.length(self.episodes, self.steps)
-        if self.sync_interval is not None:
-            checks.integer("sync_interval", self.sync_interval, 1)
-        if self.lr_end is not None and self.steps is None:
-            raise ValueError("lr_end を決めるときは steps も決めてください")
+        for name in ("sync_interval", "checkpoint_steps"):
+            if getattr(self, name) is not None:
+                checks.integer(name, getattr(self, name), 1)
+        for name in ("lr_end", "epsilon_end", "average_part"):
+            if getattr(self, name) is not None and self.steps is None:
+                raise ValueError(f"{name} を決めるときは steps も決めてください")
+        checks.flag("truncation_ends", self.truncation_ends)
+        parts = ("epsilon_part", "average_part")
+        for name in ("lr", "lr_end", "epsilon", "epsilon_end", *parts):
+            if getattr(self, name) is not None:
+                checks.number(name, getattr(self, name), 0, 1)
 
     def make_env(self, **kwargs) -> gym.Env:
         """この設定の環境を作ります。kwargs は gym.make に渡します。"""
         env = gym.make(self.env_id, **kwargs)
-        if self.state_scale is None:
-            return env
-        scale = checks.array(
-            "state_scale", self.state_scale, env.observation_space.shape, np.float32
-        )
-        space = gym.spaces.Box(-np.inf, np.inf, scale.shape, np.float32)
-        return gym.wrappers.TransformObservation(
-            env, lambda state: state * scale, space
-        )
+        return TruncationEnds(env) if self.truncation_ends else env
 
     def make_agent(self, env: gym.Env, seed: int) -> StableDQNAgent:
         """この設定のエージェントを作ります。"""
@@ -86,41 +90,52 @@ class Preset:
             schedules["lr"] = LinearSchedule(self.lr, self.lr_end, self.steps)
         if self.epsilon_end is not None:
             schedules["epsilon"] = LinearSchedule(
-                self.epsilon, self.epsilon_end, self.epsilon_steps
+                self.epsilon,
+                self.epsilon_end,
+                max(1, round(self.epsilon_part * self.steps)),
             )
+        average_start = None
+        if self.average_part is not None:
+            average_start = round((1 - self.average_part) * self.steps) + 1
         return StableDQNAgent(
             action_size=int(env.action_space.n),
             state_size=state_shape[0],
+            average_start=average_start,
             schedules=schedules,
             seed=seed,
             **{name: getattr(self, name) for name in AGENT_OPTIONS},
         )
 
 
+class TruncationEnds(gym.Wrapper):
+    """打ち切り (truncated) を、終端 (terminated) として返します。"""
+
+    def step(self, action: int) -> tuple:
+        """env.step と同じです。truncated は、いつも False になります。"""
+        state, reward, terminated, truncated, info = self.env.step(action)
+        return state, reward, terminated or truncated, False, info
+
+
 ORIGINAL = Preset()
 STABLE = Preset(
-    episodes=None,
     steps=25_000,
-    state_scale=(1, 1, 10, 2),
+    episodes=None,
     sync_interval=None,
+    normalize=True,
     gamma=0.99,
-    lr=0.002,
-    buffer_size=25_000,
+    lr=0.003,
+    lr_end=0.0,
+    epsilon=1.0,
+    epsilon_end=0.05,
+    buffer_size=100_000,
     tau=0.02,
-    target_rule="clipped",
-    average_start=12_500,
+    target_rule="double",
+    average_part=0.2,
 )
-SHORT = dataclasses.replace(STABLE, steps=12_500, average_start=6_250)
+# stable と違うのは、環境とステップの数だけです
 PRESETS = {
     "original": ORIGINAL,
     "stable": STABLE,
-    "short": SHORT,
-    "acrobot": dataclasses.replace(
-        STABLE,
-        env_id="Acrobot-v1",
-        steps=30_000,
-        state_scale=None,
-        target_rule="double",
-        average_start=15_000,
-    ),
+    "acrobot": dataclasses.replace(STABLE, env_id="Acrobot-v1", steps=30_000),
+    "lander": dataclasses.replace(STABLE, env_id="LunarLander-v3", steps=200_000),
 }

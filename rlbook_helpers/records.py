@@ -53,15 +53,13 @@ def load(path: Path) -> Record:
         try:
             entry = json.loads(line)
             if number == 1:
-                versions, settings = entry["versions"], entry["settings"]
-                lists = {k: tuple(v) for k, v in settings.items() if type(v) is list}
-                preset = Preset(**settings | lists)
+                versions, preset = entry["versions"], Preset(**entry["settings"])
                 continue
             for name in ("steps", "seconds", "returns", "evaluation"):
                 entry[name]
             if entry["seed"] in runs:
                 raise ValueError(f"シード {entry['seed']} が二度あります")
-            runs[entry["seed"]] = {"versions": versions, **entry}
+            runs[entry["seed"]] = {"versions": versions, "checkpoints": [], **entry}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             what = "ファイル" if number == 1 else "その行"
             raise ValueError(
@@ -88,7 +86,7 @@ def summarize(records: dict[str, Record]) -> list[dict]:
     rows = []
     for label, (preset, runs) in records.items():
         threshold = gym.spec(preset.env_id).reward_threshold
-        if threshold is None:  # 解けたとみなす収益を決めていない環境
+        if threshold is None:  # 解けたとみなす報酬の合計を決めていない環境
             threshold = np.nan
         means = np.array([np.mean(run["evaluation"]) for run in runs])  # (K,)
         interval = bootstrap_interval(means, 0) if len(means) > 1 else (None, None)

@@ -7,6 +7,8 @@ import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
+from rlbook_helpers.dezero_compat import Variable
+from rlbook_helpers.scaling import RunningScale
 from rlbook_helpers.schedules import LinearSchedule
 
 
@@ -14,10 +16,12 @@ class StableDQNAgent(DQNAgent):
     """DQNAgent に、安定させるための選択肢を加えたもの。既定値なら、DQNAgent と同じです。
 
     引数:
+        normalize: True なら、ネットワークの入力を、それまでに見た状態の平均と標準偏差でそろえます。
         learning_start: 学習を始めるまでに覚える遷移の数。None なら batch_size。
         sync_steps: ターゲットネットワークを同期する間隔 (ステップ)。None なら、しません。
         tau: ソフト更新の割合 τ。0 以上 1 以下。0 なら、ソフト更新をしません。
         target_rule: 次の状態の価値の求め方。"max"、"double"、"clipped" のどれか。
+        error_limit: TD 誤差を、大きさがこれを超えないように切ります。None なら切りません。
         average_start: 重みの平均をとりはじめるステップ。None なら平均をとりません。
             平均をとると、greedy_action は平均した重みで行動を選びます。
         schedules: "lr" と "epsilon" の一方か両方を、ステップとともに変えるスケジュール。
@@ -25,16 +29,19 @@ class StableDQNAgent(DQNAgent):
     例外:
         TypeError, ValueError: 引数の型が違う、または範囲の外にある。
     出典:
-        ソフト更新は Lillicrap ほか (2016)、重みの平均は Polyak & Juditsky (1992)。
+        ソフト更新は Lillicrap ほか (2016)、誤差を切ることは Mnih ほか (2015)、
+        重みの平均は Polyak & Juditsky (1992)。
     """
 
     def __init__(
         self,
         *,
+        normalize: bool = False,
         learning_start: int | None = None,
         sync_steps: int | None = None,
         tau: float = 0.0,
         target_rule: str = "max",
+        error_limit: float | None = None,
         average_start: int | None = None,
         schedules: Mapping[str, LinearSchedule] | None = None,
         **options,
@@ -46,14 +53,19 @@ class StableDQNAgent(DQNAgent):
             )
         if sync_steps is not None:
             checks.integer("sync_steps", sync_steps, 1)
+        if error_limit is not None:
+            checks.positive("error_limit", error_limit)
         if average_start is not None:
             checks.integer("average_start", average_start, 1)
+        normalize = checks.flag("normalize", normalize)
+        self.scale = RunningScale(self.state_size) if normalize else None
         self.learning_start = learning_start or self.batch_size
         self.sync_steps = sync_steps
         self.tau = checks.number("tau", tau, 0, 1)
         self.target_rule = checks.choice(
             "target_rule", target_rule, ("max", "double", "clipped")
         )
+        self.error_limit = error_limit
         self.average_start = average_start
         self.num_averaged = 0
         self.qnet_average = None  # 平均をとりはじめるまでは、ありません
@@ -76,8 +88,13 @@ class StableDQNAgent(DQNAgent):
         self.follow_schedules(step)
         if step < self.learning_start:
             self.replay_buffer.add(state, action, reward, next_state, done)
+            loss = None
+        else:
+            loss = super().update(state, action, reward, next_state, done)
+        if self.scale:
+            self.scale.update(state)
+        if loss is None:
             return None
-        loss = super().update(state, action, reward, next_state, done)
         if self.sync_steps and step % self.sync_steps == 0:
             self.sync_qnet()
         if self.tau:
@@ -99,10 +116,24 @@ class StableDQNAgent(DQNAgent):
         for average, online in zip(self.qnet_average.params(), self.qnet.params()):
             average.data += (online.data - average.data) / self.num_averaged
 
+    def scaled(self, state: np.ndarray) -> np.ndarray:
+        """ネットワークに入れる前の状態 (D,) か (B, D)。normalize なら、大きさをそろえます。"""
+        return self.scale(state) if self.scale else state
+
+    def action_values(self, state: np.ndarray) -> np.ndarray:
+        """オンラインネットワークの、状態 (D,) か (B, D) での行動価値 (A,) か (B, A)。"""
+        return self.qnet.predict(self.scaled(state))
+
+    def get_action(self, state: np.ndarray) -> int:
+        """DQNAgent と同じです。normalize なら、状態の大きさをそろえて選びます。"""
+        state = checks.array("state", state, (self.state_size,), np.float32)
+        return super().get_action(self.scaled(state))
+
     def greedy_action(self, state: np.ndarray) -> int:
         """DQNAgent と同じです。重みの平均があれば、その価値で選びます。"""
         state = checks.array("state", state, (self.state_size,), np.float32)
-        return int((self.qnet_average or self.qnet).predict(state).argmax())
+        qnet = self.qnet_average or self.qnet
+        return int(qnet.predict(self.scaled(state)).argmax())
 
     def next_value(self, next_state: np.ndarray) -> np.ndarray:
         """次の状態 (B, D) の価値 (B,) を、target_rule のとおりに見積もります。
@@ -113,6 +144,7 @@ class StableDQNAgent(DQNAgent):
         clipped: その行動の、二つのネットワークの値の小さいほう。Fujimoto ほか (2018) が
             独立に学習した二つで行うことを、一つとその古い写しで行います。
         """
+        next_state = self.scaled(next_state)
         if self.target_rule == "max":
             return super().next_value(next_state)
         next_qs = self.qnet_target.predict(next_state)  # (B, A)
@@ -121,3 +153,14 @@ class StableDQNAgent(DQNAgent):
         if self.target_rule == "double":
             return next_qs[best]
         return np.minimum(next_qs[best], online_qs[best])
+
+    def get_loss(
+        self, state: np.ndarray, action: np.ndarray, target: np.ndarray
+    ) -> Variable:
+        """DQNAgent と同じです。error_limit があれば、その大きさに切った TD 誤差の二乗の平均です。"""
+        state = self.scaled(state)
+        if self.error_limit is not None:
+            q = self.qnet.predict(state)[np.arange(len(action)), action]  # (B,)
+            error = np.clip(target - q, -self.error_limit, self.error_limit)
+            target = q + error.astype(np.float32)
+        return super().get_loss(state, action, target)

@@ -15,6 +15,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from rlbook_helpers.checkpoints import Watched
 from rlbook_helpers.presets import Preset
 from rlbook_helpers.records import Record, append, load
 from rlbook_helpers.training import evaluate, progress_bar, train
@@ -26,33 +27,38 @@ _one_at_a_time = threading.Lock()
 def run_seed(preset: Preset, seed: int) -> dict:
     """一つの設定を一つのシードで学習し、最後の貪欲な方策を評価します。
 
-    評価は、学習とは別の環境で、重ならないシードから行います。
+    評価と途中の測定は、学習とは別の環境で、重ならないシードから行います。seconds は学習だけの時間です。
+    途中を測ったら、それが学習曲線になるので、エピソードごとの報酬は残しません。
     """
     env, test_env = preset.make_env(), preset.make_env()
     agent = preset.make_agent(env, seed)
+    watched = Watched(
+        agent, test_env, every=preset.checkpoint_steps, seed=2_000_000 + seed
+    )
     length = {"episodes": preset.episodes, "steps": preset.steps}
     with _one_at_a_time, threadpool_limits(1, user_api="blas"):
         start = time.perf_counter()
         record = train(
-            env, agent, **length, sync_interval=preset.sync_interval, seed=seed
+            env, watched, **length, sync_interval=preset.sync_interval, seed=seed
         )
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start - watched.seconds
         evaluation = evaluate(
             test_env, agent.greedy_action, episodes=100, seed=1_000_000 + seed
         )
     return {
         "seed": seed,
         "versions": {name: version(name) for name in ("numpy", "dezero", "gymnasium")},
-        "steps": preset.steps or sum(record.lengths),
+        "steps": watched.step,
         "seconds": round(seconds, 2),
-        "returns": _compact(record.returns),
+        "returns": [] if watched.checkpoints else _compact(record.returns),
+        "checkpoints": [_compact(checkpoint) for checkpoint in watched.checkpoints],
         "evaluation": _compact(evaluation.tolist()),
     }
 
 
 def _compact(values: Sequence[float]) -> list[float]:
     """記録が小さくなるように、小数点の下が 0 の数は、整数にします。"""
-    return [int(x) if x == int(x) else round(x, 3) for x in values]
+    return [int(x) if x == int(x) else round(float(x), 3) for x in values]
 
 
 def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:

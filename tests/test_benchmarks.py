@@ -69,7 +69,7 @@ def test_loops_take_turns_until_all_have_ended():
 
 
 def test_stable_is_timed_beside_the_notebook(monkeypatch, tmp_path, capsys):
-    little = dataclasses.replace(PRESETS["stable"], steps=300, average_start=200)
+    little = dataclasses.replace(PRESETS["stable"], steps=300)
     monkeypatch.setitem(PRESETS, "stable", little)
     monkeypatch.setattr(stable, "EPISODES", 20)
     out = tmp_path / "new" / "time.json"
@@ -114,7 +114,7 @@ def test_the_timed_command_is_one_that_works(monkeypatch, tmp_path):
     real, done = subprocess.run, []
 
     def run(command, check):
-        little = ["--set", "steps=200", "--set", "average_start=None"]
+        little = ["--set", "steps=200"]
         done.append(real([*command, *little], check=check, capture_output=True))
 
     monkeypatch.setattr(jobs.subprocess, "run", run)

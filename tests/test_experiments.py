@@ -46,6 +46,7 @@ def made_up_run(seed, evaluation=(500,)):
         "steps": 1000 + seed,
         "seconds": 2.0,
         "returns": [9, 10],
+        "checkpoints": [],
         "evaluation": list(evaluation),
     }
 
@@ -74,14 +75,15 @@ def test_one_file_per_setting_with_all_that_is_needed_to_read_it(tmp_path):
     assert header["date"]
     assert [result["seed"] for result in results] == [0, 1, 2]
     for result in results:
-        assert set(result) == {"seed", "steps", "seconds", "returns", "evaluation"}
+        wanted = {"seed", "steps", "seconds", "returns", "checkpoints", "evaluation"}
+        assert set(result) == wanted
         assert result["steps"] == 120 and len(result["evaluation"]) == 100
         assert 0 < sum(result["returns"]) <= 120
 
 
 def test_what_was_recorded_is_read_again(tmp_path):
     path = tmp_path / "new" / "x.jsonl"
-    preset = PRESETS["stable"]  # with a tuple in it
+    preset = PRESETS["stable"]
     other = {**made_up_run(2), "versions": {"numpy": "2"}}
     for seed in (10_000, 9):
         records.append(path, preset, made_up_run(seed))
@@ -150,7 +152,7 @@ def change_settings(path, **settings):
 def test_settings_are_compared_and_not_mixed(tmp_path, capsys):
     assert run(tmp_path, seeds="0") == 0
     (path,) = tmp_path.iterdir()
-    change_settings(path, epsilon_end="gone")  # as if it were new, with its default
+    change_settings(path, error_limit="gone")  # as if it were new, with its default
     assert run(tmp_path, seeds="0-1") == 0
     assert seeds_in(tmp_path) == [0, 1]
     change_settings(path, gamma=0.5)
@@ -227,6 +229,16 @@ def test_a_run_is_what_train_and_evaluate_give():
     env = preset.make_env()
     record = train(env, preset.make_agent(env, 3), steps=200, seed=3)
     assert result["returns"] == record.returns
+
+
+def test_a_run_with_checkpoints_is_the_same_run(tmp_path):
+    preset = dataclasses.replace(PRESETS["stable"], steps=200)
+    watched = dataclasses.replace(preset, checkpoint_steps=80)
+    plain, measured = run_seed(preset, 3), run_seed(watched, 3)
+    assert measured["evaluation"] == plain["evaluation"]
+    assert measured["returns"] == [] and plain["returns"]
+    assert [step for step, *_ in measured["checkpoints"]] == [80, 160]
+    assert plain["checkpoints"] == []
 
 
 def test_results_depend_on_the_seed_and_not_on_the_number_of_jobs(tmp_path, capfd):
@@ -431,9 +443,10 @@ PLAN = """
 question = "?"
 preset = "stable"
 seeds = "0-1"
+common = "batch_size=4"
 [arms]
-short = "steps=40 batch_size=4 average_start=20"
-shorter = "steps=30 batch_size=4 average_start=20"
+short = "steps=40"
+shorter = "steps=30"
 """
 
 
@@ -456,6 +469,7 @@ def test_a_plan_runs_its_arms_with_its_seeds(tmp_path, capsys):
         ('preset = "stable"', "", "preset"),
         ('seeds = "0-1"', 'seeds = "1-0"', "1-0"),
         ("steps=40", "stops=40", "stops"),
+        ("batch_size=4", "bath_size=4", "bath_size"),
         ("steps=40", "steps=0", "steps"),
         ('question = "?"', 'question = "', "plan.toml"),
     ],

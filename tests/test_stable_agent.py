@@ -59,6 +59,64 @@ def test_target_rules_are_those_of_the_papers(rule):
     np.testing.assert_allclose(agent.next_value(x), want, rtol=1e-5, atol=1e-6)
 
 
+def test_the_error_is_limited_to_what_the_option_says():
+    """A limited error is a target that lies no farther from the value than the limit."""
+    states = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    actions, targets = np.arange(50) % 2, np.linspace(-5, 5, 50, dtype=np.float32)
+    agent = StableDQNAgent(error_limit=1.0, seed=0)
+    q = agent.qnet(states).data[np.arange(50), actions]
+    error = np.clip(targets - q, -1, 1)
+    assert (np.abs(targets - q) > 1).any() and (np.abs(targets - q) < 1).any()
+    loss = agent.get_loss(states, actions, targets)
+    assert loss.data == pytest.approx((error**2).mean(), rel=1e-4)
+    loss.backward()
+    np.testing.assert_allclose(  # of the last layer's bias, by hand
+        agent.qnet.l3.b.grad.data,
+        [(-2 * error[actions == a] / 50).sum() for a in (0, 1)],
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+def test_normalized_states_are_what_the_network_sees():
+    """As if the same weights saw states that were shifted and scaled beforehand."""
+    plain = StableDQNAgent(target_rule="double", epsilon=0, seed=0)
+    agent = StableDQNAgent(target_rule="double", epsilon=0, normalize=True, seed=0)
+    rng = np.random.default_rng(1)
+    states = (rng.standard_normal((60, 4)) * [9, 1, 0.1, 3] + 5).astype(np.float32)
+    for state in states[:31]:  # no learning yet
+        agent.update(state, 0, 1.0, state, False)
+    seen = states[:31]
+    scaled = (states - seen.mean(axis=0)) / seen.std(axis=0)
+    close = {"rtol": 1e-4, "atol": 1e-4}
+    np.testing.assert_allclose(agent.scaled(states), scaled, **close)
+    scaled = agent.scaled(states)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(
+        agent.next_value(states), plain.next_value(scaled), **close
+    )
+    actions, targets = np.zeros(60, int), np.zeros(60, np.float32)
+    loss, wanted = (
+        a.get_loss(x, actions, targets).data
+        for a, x in ((agent, states), (plain, scaled))
+    )
+    assert loss == pytest.approx(wanted, rel=1e-4)
+    for state, x in zip(states, scaled):
+        assert agent.get_action(state) == plain.get_action(x)
+        assert agent.greedy_action(state) == plain.greedy_action(x)
+    np.testing.assert_allclose(
+        agent.action_values(states), plain.qnet.predict(scaled), **close
+    )
+
+
+def test_a_refused_state_leaves_the_scale_as_it_was():
+    agent = StableDQNAgent(normalize=True, seed=0)
+    state = np.ones(4, np.float32)
+    with pytest.raises(ValueError, match="next_state"):
+        agent.update(state, 0, 1.0, state * np.nan, False)
+    assert agent.scale.count == 0
+
+
 def test_learning_starts_when_enough_is_remembered():
     agent = StableDQNAgent(learning_start=10, batch_size=4, seed=0)
     s = np.ones(4, np.float32)
@@ -127,6 +185,8 @@ def test_only_greedy_action_uses_the_average():
         {"learning_start": 31},
         {"learning_start": 10_001},
         {"learning_start": 64.0},
+        {"normalize": 2},
+        {"error_limit": 0},
         {"schedules": {"gamma": LinearSchedule(0, 1, 2)}},
         {"schedules": {"epsilon": LinearSchedule(2, 1, 2)}},
     ],
