@@ -67,41 +67,13 @@ execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で�
 bench: venv ## 学習の速さを比べる (ARGS="--steps 4000 --rounds 5")
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-# All recorded runs; those that are in chapters/data/runs already are not repeated. PLAN names one plan of
-# chapters/plans, ARM one of its arms.
-EXPERIMENTS = $(BIN)/python -m rlbook_helpers.experiments
-RUN = $(EXPERIMENTS) run --jobs 2 --out chapters/data/runs
-TWENTY = $(RUN) --seeds 0-19
-PLANS = $(basename $(notdir $(wildcard chapters/plans/*.toml)))
+# All recorded runs of our own; those that are in chapters/data/runs already are not repeated. PLAN names one
+# plan of chapters/plans, ARM one of its arms. benchmarks/peers.py makes those of other programs.
+PLANS = $(filter-out %/05_peers.toml %/seeds.toml,$(wildcard chapters/plans/*.toml))
 
-experiments: venv ## 実験の記録を作る (PLAN=04_target_network ARM=n10 で一部だけ。できているものは飛ばす)
-	@for plan in $(or $(PLAN),$(PLANS)); do \
-	  $(EXPERIMENTS) plan chapters/plans/$$plan.toml $(addprefix --arm ,$(ARM)) --jobs 2 \
-	    --out chapters/data/runs/$$plan || exit 1; done
-ifndef PLAN
-	@$(RUN) stable --seeds 100-139
-	@$(RUN) stable --seeds 0-39 --set average_start=None
-	@$(TWENTY) stable --set average_start=None --set lr_end=0.0
-	@$(TWENTY) stable --set steps=15000 --set average_start=7500
-	@$(TWENTY) stable --set steps=20000 --set average_start=10000
-	@$(TWENTY) stable --set buffer_size=10000
-	@$(TWENTY) stable --set gamma=0.98
-	@$(RUN) acrobot --seeds 40-49
-	@$(TWENTY) original
-	@$(RUN) short --seeds 0-39
-	@$(TWENTY) short --set tau=0.0 --set sync_interval=20
-	@$(RUN) short --seeds 0-39 --set target_rule=max
-	@$(TWENTY) short --set target_rule=double
-	@$(TWENTY) short --set average_start=None
-	@$(RUN) short --seeds 0-39 --set state_scale=None
-	@$(TWENTY) short --set lr=0.0005
-	@$(TWENTY) short --set gamma=0.98
-	@$(TWENTY) short --set batch_size=64
-	@$(RUN) short --seeds 0-39 --set learning_start=500
-	@$(TWENTY) short --set epsilon=0.04
-	@$(RUN) short --seeds 0-39 --set epsilon=1.0 --set epsilon_end=0.1 --set epsilon_steps=2000
-	@$(TWENTY) short --set lr_end=0.0
-endif
+experiments: venv ## 実験の記録を作る (PLAN=05_diagnosis や ARM=double で一部だけ。できているものは飛ばす)
+	@$(BIN)/python -m rlbook_helpers.experiments plan $(or $(PLAN:%=chapters/plans/%.toml),$(PLANS)) \
+	  $(addprefix --arm ,$(ARM)) --jobs 2 --out chapters/data/runs
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

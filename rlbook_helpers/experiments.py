@@ -32,22 +32,27 @@ def _run(arguments) -> int:
     presets = {
         name + suffix: plans.find_preset(name, settings) for name in arguments.presets
     }
-    return _sweep(presets, plans.parse_seeds(arguments.seeds), arguments)
+    seeds = plans.parse_seeds(arguments.seeds)
+    return _sweep(presets, seeds, arguments.out, arguments)
 
 
 def _plan(arguments) -> int:
-    plan = plans.load_plan(arguments.file)
+    found = {file.stem: plans.load_plan(file) for file in arguments.files}
+    known = dict.fromkeys(arm for plan in found.values() for arm in plan.arms)
     for arm in arguments.arm:
-        checks.choice("--arm", arm, tuple(plan.arms))
-    arms = arguments.arm or plan.arms
-    return _sweep({arm: plan.arms[arm] for arm in arms}, plan.seeds, arguments)
+        checks.choice("--arm", arm, tuple(known))
+    statuses = [0]
+    for name, plan in found.items():
+        arms = [arm for arm in plan.arms if arm in (arguments.arm or known)]
+        presets = {arm: plan.arms[arm] for arm in arms}
+        out = arguments.out / name
+        statuses.append(_sweep(presets, plan.seeds, out, arguments))
+    return max(statuses)
 
 
-def _sweep(presets: dict[str, Preset], seeds: list[int], arguments) -> int:
+def _sweep(presets: dict[str, Preset], seeds: list[int], out: Path, arguments) -> int:
     checks.integer("--jobs", arguments.jobs, 1)
-    failures = sweep(
-        presets, seeds, arguments.out, jobs=arguments.jobs, dask=arguments.dask
-    )
+    failures = sweep(presets, seeds, out, jobs=arguments.jobs, dask=arguments.dask)
     return 1 if failures else 0
 
 
@@ -86,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=", ".join(plans.FIELDS),
     )
     plan = commands.add_parser("plan", help="計画のとおりに走らせる")
-    plan.add_argument("file", type=Path, metavar="FILE", help="計画の TOML")
+    plan.add_argument("files", type=Path, nargs="+", metavar="FILE", help="計画の TOML")
     plan.add_argument("--arm", action="append", default=[], help="走らせる腕")
     for command, function in ((run, _run), (plan, _plan)):
         command.add_argument("--jobs", type=int, default=1, help="同時に走らせる数")

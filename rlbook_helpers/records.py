@@ -3,7 +3,6 @@
 一行目は、設定とライブラリのバージョンです。二行目からは、一行が一つのシードの結果です。
 """
 
-import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -23,13 +22,13 @@ class Record(NamedTuple):
     runs: list[dict]
 
 
-def append(path: Path, preset: Preset, run: dict) -> None:
+def append(path: Path, settings: dict, run: dict) -> None:
     """一つのシードの結果を、終わりに足します。新しいファイルには、設定の行を先に書きます。
 
     バージョンは、設定の行と違うときだけ、結果の行にも書きます。書きかけで終わる行は、切ります。
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    header = {"settings": dataclasses.asdict(preset), "versions": run["versions"]}
+    header = {"settings": settings, "versions": run["versions"]}
     header["date"] = f"{datetime.date.today()}"
     with path.open("a+b") as file:
         file.seek(0)
@@ -42,30 +41,47 @@ def append(path: Path, preset: Preset, run: dict) -> None:
             file.write(json.dumps(new, separators=(",", ":")).encode() + b"\n")
 
 
-def load(path: Path) -> Record:
-    """append が書いたファイルを読みます。書きかけで終わる行は、読みません。
+def read(path: Path) -> tuple[dict, list[dict]]:
+    """append が書いたファイルの設定と、シードの順の結果を読みます。書きかけで終わる行は、読みません。
 
     例外:
-        ValueError: ほかの行が壊れている、または設定に Preset の知らない名前がある。
+        ValueError: ほかの行が壊れている。
     """
-    preset, versions, runs = None, {}, {}
+    settings, versions, runs = {}, None, {}
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
             entry = json.loads(line)
             if number == 1:
-                versions, preset = entry["versions"], Preset(**entry["settings"])
+                versions, settings = entry["versions"], dict(entry["settings"])
                 continue
-            for name in ("steps", "seconds", "returns", "evaluation"):
+            for name in ("steps", "seconds", "evaluation"):
                 entry[name]
             if entry["seed"] in runs:
                 raise ValueError(f"シード {entry['seed']} が二度あります")
             runs[entry["seed"]] = {"versions": versions, "checkpoints": [], **entry}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            what = "ファイル" if number == 1 else "その行"
-            raise ValueError(
-                f"{path} の {number} 行目を読めません。{what}を消して、走らせなおしてください ({error!r})"
-            ) from None
-    return Record(preset, [runs[seed] for seed in sorted(runs)])
+            raise _unreadable(path, number, error) from None
+    return settings, [runs[seed] for seed in sorted(runs)]
+
+
+def load(path: Path) -> Record:
+    """sweep の記録を読みます。
+
+    例外:
+        ValueError: 壊れた行がある、または設定に Preset の知らない名前や値がある。
+    """
+    settings, runs = read(path)
+    try:
+        return Record(Preset(**settings) if settings else None, runs)
+    except (ValueError, TypeError) as error:
+        raise _unreadable(path, 1, error) from None
+
+
+def _unreadable(path: Path, number: int, error: Exception) -> ValueError:
+    what = "ファイル" if number == 1 else "その行"
+    return ValueError(
+        f"{path} の {number} 行目を読めません。{what}を消して、走らせなおしてください ({error!r})"
+    )
 
 
 def load_records(folder: Path) -> dict[str, Record]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
@@ -84,10 +85,11 @@ def test_one_file_per_setting_with_all_that_is_needed_to_read_it(tmp_path):
 def test_what_was_recorded_is_read_again(tmp_path):
     path = tmp_path / "new" / "x.jsonl"
     preset = PRESETS["stable"]
+    settings = dataclasses.asdict(preset)
     other = {**made_up_run(2), "versions": {"numpy": "2"}}
     for seed in (10_000, 9):
-        records.append(path, preset, made_up_run(seed))
-    records.append(path, preset, other)
+        records.append(path, settings, made_up_run(seed))
+    records.append(path, settings, other)
     assert records.load(path) == (preset, [other, made_up_run(9), made_up_run(10_000)])
     assert path.read_text().count("versions") == 2  # once, and where they differ
 
@@ -123,7 +125,7 @@ def test_a_line_torn_by_a_kill_is_run_again(kept, tmp_path):
 def test_a_damaged_line_is_refused_and_named(text, number, tmp_path, capsys):
     path = tmp_path / f"{LABEL}.jsonl"
     for seed in (0, 1):
-        records.append(path, Preset(), made_up_run(seed))
+        records.append(path, dataclasses.asdict(Preset()), made_up_run(seed))
     lines = path.read_text().split("\n")
     lines[number - 1] = text
     path.write_text("\n".join(lines))
@@ -136,7 +138,7 @@ def test_a_damaged_line_is_refused_and_named(text, number, tmp_path, capsys):
 
 def test_a_seed_recorded_twice_is_refused(tmp_path):
     for _ in range(2):
-        records.append(tmp_path / "x.jsonl", Preset(), made_up_run(3))
+        records.append(tmp_path / "x.jsonl", {}, made_up_run(3))
     with pytest.raises(ValueError, match=r"3 行目.*シード 3"):
         load_records(tmp_path)
 
@@ -236,7 +238,8 @@ def test_a_run_with_checkpoints_is_the_same_run(tmp_path):
     watched = dataclasses.replace(preset, checkpoint_steps=80)
     plain, measured = run_seed(preset, 3), run_seed(watched, 3)
     assert measured["evaluation"] == plain["evaluation"]
-    assert measured["returns"] == [] and plain["returns"]
+    assert len(plain["returns"]) > 10
+    assert measured["returns"] == plain["returns"][:10]
     assert [step for step, *_ in measured["checkpoints"]] == [80, 160]
     assert plain["checkpoints"] == []
 
@@ -416,7 +419,9 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path, capfd):
 def test_the_summary_counts_and_averages(tmp_path, capsys):
     path = tmp_path / "original.jsonl"
     for seed, mean in enumerate([100, 480, 490, 500]):
-        records.append(path, Preset(), made_up_run(seed, [mean - 5, mean + 5]))
+        records.append(
+            path, dataclasses.asdict(Preset()), made_up_run(seed, [mean - 5, mean + 5])
+        )
     assert main(["summary", str(tmp_path), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["preset"], row["seeds"], row["solved"]) == ("original", 4, 3)
@@ -433,8 +438,8 @@ def test_a_summary_of_nothing_is_refused(tmp_path, capsys):
 
 
 def test_a_summary_without_a_threshold_counts_nothing_as_solved(tmp_path):
-    preset = Preset(env_id="Pendulum-v1")
-    records.append(tmp_path / "own.jsonl", preset, made_up_run(0))
+    settings = {"env_id": "Pendulum-v1"}
+    records.append(tmp_path / "own.jsonl", settings, made_up_run(0))
     (row,) = records.summarize(load_records(tmp_path))
     assert row["solved"] == 0 and row["interval"] == [None, None]
 
@@ -454,12 +459,24 @@ def test_a_plan_runs_its_arms_with_its_seeds(tmp_path, capsys):
     path, out = tmp_path / "plan.toml", tmp_path / "out"
     path.write_text(PLAN, encoding="utf-8")
     assert main(["plan", str(path), "--arm", "shorter", "--out", str(out)]) == 0
-    assert [file.name for file in out.iterdir()] == ["shorter.jsonl"]
+    assert [str(file.relative_to(out)) for file in out.rglob("*.jsonl")] == [
+        str(Path("plan", "shorter.jsonl"))
+    ]
     assert main(["plan", str(path), "--out", str(out)]) == 0
-    plan, records = load_plan(path), load_records(out)
+    plan, records = load_plan(path), load_records(out / "plan")
     assert {arm: record.preset for arm, record in records.items()} == plan.arms
     assert [run["steps"] for run in records["shorter"].runs] == [30, 30]
     assert [run["seed"] for run in records["short"].runs] == plan.seeds == [0, 1]
+
+
+def test_an_arm_is_run_of_every_plan_that_has_it(tmp_path):
+    files = [tmp_path / "a.toml", tmp_path / "b.toml", tmp_path / "c.toml"]
+    for file in files:
+        file.write_text(PLAN, encoding="utf-8")
+    files[2].write_text(PLAN.replace("shorter", "shortest"), encoding="utf-8")
+    names, out = [str(file) for file in files], tmp_path / "out"
+    assert main(["plan", *names, "--arm", "shorter", "--out", str(out)]) == 0
+    assert sorted(path.parent.name for path in out.rglob("*.jsonl")) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""What others use, under the protocol of chapter 5.
+
+    python benchmarks/peers.py [NAME ...] [--jobs 2] [--out chapters/data/runs/05_peers]
+
+chapters/plans/05_peers.toml says who takes part, with which hyperparameters and seeds. Whoever is
+recorded already is not run again. Needs requirements-bench.txt for Stable-Baselines3.
+"""
+
+import argparse
+import dataclasses
+import time
+import tomllib
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from literal import LiteralAgent
+from rlbook_helpers import evaluate, train
+from rlbook_helpers.functions import relu_mlp
+from rlbook_helpers.plans import parse_seeds
+from rlbook_helpers.presets import PRESETS, TruncationEnds
+from rlbook_helpers.records import append, read
+from rlbook_helpers.sweeps import run_seed
+
+PLAN = Path(__file__).parents[1] / "chapters/plans/05_peers.toml"
+ENV_ID = "CartPole-v1"
+
+
+def scores(policy, episodes: int, seed: int) -> list[float]:
+    """Total reward of each episode, in an environment of its own."""
+    return evaluate(gym.make(ENV_ID), policy, episodes=episodes, seed=seed).tolist()
+
+
+def result(seed: int, steps: int, seconds: float, checkpoints: list, policy) -> dict:
+    return {
+        "seed": seed,
+        "steps": steps,
+        "seconds": round(seconds, 2),
+        "checkpoints": checkpoints,
+        "evaluation": scores(policy, 100, 1_000_000 + seed),
+    }
+
+
+def run_book(preset: str, checkpoint_steps: int, seed: int) -> dict:
+    watched = dataclasses.replace(PRESETS[preset], checkpoint_steps=checkpoint_steps)
+    run = run_seed(watched, seed)
+    run["checkpoints"] = [point[:2] for point in run["checkpoints"]]
+    return {name: run[name] for name in run if name not in ("returns", "versions")}
+
+
+def run_literal(options: dict, checkpoint_steps: int, seed: int) -> dict:
+    """The loop of the O'Reilly book: it ends and masks on either end of an episode."""
+    agent = LiteralAgent(seed)
+    start = time.perf_counter()
+    record = train(TruncationEnds(gym.make(ENV_ID)), agent, seed=seed, **options)
+    seconds = time.perf_counter() - start
+    return result(seed, sum(record.lengths), seconds, [], agent.greedy_action)
+
+
+def greedy_policy(model):
+    """The greedy policy of a model of Stable-Baselines3, without PyTorch's overhead."""
+    layers = [m for m in model.q_net.q_net if hasattr(m, "weight")]
+    Ws = [layer.weight.detach().numpy().T.copy() for layer in layers]
+    bs = [layer.bias.detach().numpy().copy() for layer in layers]
+    return lambda state: int(relu_mlp(state, Ws, bs)[-1].argmax())
+
+
+def run_stable_baselines3(options: dict, checkpoint_steps: int, seed: int) -> dict:
+    import torch
+    from stable_baselines3 import DQN
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    torch.set_num_threads(1)
+    options = dict(options)
+    steps = options.pop("steps")
+
+    class Watch(BaseCallback):
+        seconds, checkpoints = 0.0, []
+
+        def _on_step(self):
+            if self.num_timesteps % checkpoint_steps == 0:
+                start = time.perf_counter()
+                totals = scores(greedy_policy(self.model), 20, 2_000_000 + seed)
+                self.checkpoints.append([self.num_timesteps, float(np.mean(totals))])
+                self.seconds += time.perf_counter() - start
+            return True
+
+    model = DQN("MlpPolicy", gym.make(ENV_ID), seed=seed, device="cpu", **options)
+    watch = Watch()
+    start = time.perf_counter()
+    model.learn(steps, callback=watch)
+    seconds = time.perf_counter() - start - watch.seconds
+    return result(seed, steps, seconds, watch.checkpoints, greedy_policy(model))
+
+
+RUN = {
+    "book": run_book,
+    "literal": run_literal,
+    "stable_baselines3": run_stable_baselines3,
+}
+
+
+def run(kind: str, options, checkpoint_steps: int, seed: int) -> dict:
+    """One seed of one contestant, on one thread."""
+    with threadpool_limits(1):
+        outcome = RUN[kind](options, checkpoint_steps, seed)
+    packages = ["numpy", "gymnasium"]
+    packages += ["torch", "stable-baselines3"] * (kind == "stable_baselines3")
+    return outcome | {"versions": {name: version(name) for name in packages}}
+
+
+def main() -> None:
+    plan = tomllib.loads(PLAN.read_text(encoding="utf-8"))
+    contestants = {
+        name: (kind, options) for kind in RUN for name, options in plan[kind].items()
+    }
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(contestants))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seeds", default=plan["seeds"])
+    out = PLAN.parents[1] / "data/runs/05_peers"
+    parser.add_argument("--out", type=Path, default=out)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(contestants):
+        parser.error(f"no such contestant: {', '.join(sorted(unknown))}")
+    tasks = []
+    for name in arguments.names or contestants:
+        path = arguments.out / f"{name}.jsonl"
+        done = {run["seed"] for run in read(path)[1]} if path.exists() else set()
+        seeds = parse_seeds(arguments.seeds)
+        tasks += [(name, seed) for seed in seeds if seed not in done]
+    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
+        futures = {
+            pool.submit(run, *contestants[name], plan["checkpoint_steps"], seed): name
+            for name, seed in tasks
+        }
+        for future in tqdm(as_completed(futures), total=len(futures)):
+            name = futures[future]
+            kind, options = contestants[name]
+            settings = {"kind": kind, "options": options}
+            append(arguments.out / f"{name}.jsonl", settings, future.result())
+
+
+if __name__ == "__main__":
+    main()
