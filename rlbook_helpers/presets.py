@@ -123,14 +123,14 @@ STABLE = Preset(
     sync_interval=None,
     normalize=True,
     gamma=0.99,
-    lr=0.003,
-    lr_end=0.0,
+    lr=0.002,
+    lr_end=0.0005,
     epsilon=1.0,
     epsilon_end=0.05,
     buffer_size=100_000,
-    tau=0.02,
+    sync_steps=50,
     target_rule="double",
-    average_part=0.2,
+    average_part=0.3,
 )
 # stable と違うのは、環境とステップの数だけです
 PRESETS = {

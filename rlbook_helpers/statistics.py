@@ -1,5 +1,8 @@
 """たくさんのシードの結果をまとめる統計。"""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 import scipy  # scipy.stats は、使うときに初めて読みこまれます
 
@@ -51,3 +54,56 @@ def bootstrap_interval(
         rng=checks.generator(seed),
     ).confidence_interval
     return interval.low, interval.high
+
+
+class Comparison(NamedTuple):
+    """解けたシードの割合を、基準と比べた結果。"""
+
+    solved: int  # 解けたシードの数
+    seeds: int  # シードの数
+    difference: float  # 解けた割合から、基準の割合を引いた差
+    interval: tuple[float, float]  # 差の 95 % 区間
+    p_value: float  # フィッシャーの正確検定 (両側)
+    adjusted: float  # ホルムの方法で補正した p 値
+
+
+def compare_solved(
+    solved: Mapping[str, np.ndarray], base: str
+) -> dict[str, Comparison]:
+    """解けたシードの割合を、基準 base と、ほかのそれぞれとで比べます。
+
+    引数:
+        solved: 設定の名前から、シードごとに解けたかどうか (K,)、bool。
+        base: 基準の名前。
+    戻り値:
+        基準のほかの名前から、比べた結果。
+    例外:
+        ValueError: base が solved にない、または比べる相手がない。
+    出典:
+        フィッシャーの正確検定は Fisher (1935)、差の区間は Newcombe (1998) の方法 10、
+        補正は Holm (1979)。
+    """
+    checks.choice("base", base, tuple(solved))
+    counts = {name: (int(np.sum(s)), len(s)) for name, s in solved.items()}
+    k0, n0 = counts.pop(base)
+    if not counts:
+        raise ValueError("solved に、base と比べるものを入れてください")
+    p_values = [
+        scipy.stats.fisher_exact([[k, n - k], [k0, n0 - k0]]).pvalue
+        for k, n in counts.values()
+    ]
+    # 読みこみに時間がかかるので、使うときだけにします
+    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    adjusted = multipletests(p_values, method="holm")[1]
+    return {
+        name: Comparison(
+            *(k, n, k / n - k0 / n0),
+            tuple(
+                map(float, confint_proportions_2indep(k, n, k0, n0, method="newcomb"))
+            ),
+            *(float(p), float(p_adjusted)),
+        )
+        for (name, (k, n)), p, p_adjusted in zip(counts.items(), p_values, adjusted)
+    }
