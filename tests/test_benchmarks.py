@@ -9,7 +9,6 @@ import pytest
 
 import jobs
 import measuring
-import stable
 from rlbook_helpers.presets import PRESETS
 
 
@@ -68,24 +67,6 @@ def test_loops_take_turns_until_all_have_ended():
     assert all(s > 0 for s in seconds.values())
 
 
-def test_stable_is_timed_beside_the_notebook(monkeypatch, tmp_path, capsys):
-    little = dataclasses.replace(PRESETS["stable"], steps=300)
-    monkeypatch.setitem(PRESETS, "stable", little)
-    monkeypatch.setattr(stable, "EPISODES", 20)
-    out = tmp_path / "new" / "time.json"
-    command = ["stable.py", "--rounds", "2", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", command)
-    stable.main()
-    record = json.loads(out.read_text(encoding="utf-8"))
-    assert {name: len(s) for name, s in record["seconds"].items()} == {
-        "literal": 2,
-        "stable": 2,
-    }
-    assert min(map(min, record["seconds"].values())) > 0
-    assert record["date"] and record["processor"] and record["versions"]
-    assert "stable / literal: " in capsys.readouterr().out
-
-
 def test_two_jobs_are_timed_against_one(monkeypatch, tmp_path, capsys):
     """The real command is too slow here: faked are its duration, two rounds of it."""
     commands, clock = [], [0.0]
@@ -124,7 +105,7 @@ def test_the_timed_command_is_one_that_works(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("program", "wrong"),
-    [(jobs, ["--seeds", "1"]), (jobs, ["--rounds", "0"]), (stable, ["--rounds", "0"])],
+    [(jobs, ["--seeds", "1"]), (jobs, ["--rounds", "0"])],
 )
 def test_wrong_numbers_are_refused(program, wrong, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["program", *wrong])

@@ -11,6 +11,8 @@ from rlbook_helpers import train
 from rlbook_helpers.plans import load_plan, parse_seeds
 from rlbook_helpers.records import load, read
 
+pytestmark = pytest.mark.book
+
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 DATA = CHAPTERS / "data"
 USES = tomllib.loads((CHAPTERS / "plans/seeds.toml").read_text("utf-8"))["use"]

@@ -1,10 +1,9 @@
-"""What sums up many seeds, against formulas written out here."""
-
-import math
+"""What sums up many seeds, against formulas that are written out."""
 
 import numpy as np
 import pytest
 
+from by_hand import fisher, holm, newcombe
 from rlbook_helpers.statistics import (
     bootstrap_interval,
     compare_solved,
@@ -35,46 +34,19 @@ def test_bad_values_are_refused(values):
         bootstrap_interval(values, 0)
 
 
-def fisher(k, n, k0, n0):
-    """Two-sided: the tables that are at most as likely as this one, margins fixed."""
-    total = k + k0
-
-    def weight(i):
-        return math.comb(n, i) * math.comb(n0, total - i)
-
-    possible = range(max(0, total - n0), min(n, total) + 1)
-    rare = sum(weight(i) for i in possible if weight(i) <= weight(k))
-    return rare / math.comb(n + n0, total)
-
-
-def wilson(k, n, z=1.959964):
-    center, half = k + z * z / 2, z * math.sqrt(k * (n - k) / n + z * z / 4)
-    return (center - half) / (n + z * z), (center + half) / (n + z * z)
-
-
 def test_proportions_are_compared_as_the_papers_say():
     counts = {"base": (12, 40), "same": (12, 40), "more": (30, 40), "all": (38, 38)}
     solved = {name: np.arange(n) < k for name, (k, n) in counts.items()}
     found = compare_solved(solved, "base")
     assert list(found) == ["same", "more", "all"]
-    wanted = {name: fisher(*counts[name], 12, 40) for name in found}
-    smallest = 0
-    for rank, name in enumerate(sorted(found, key=wanted.get)):
+    p_values = [fisher(*counts[name], 12, 40) for name in found]
+    for name, p, adjusted in zip(found, p_values, holm(p_values)):
         result, (k, n) = found[name], counts[name]
-        smallest = max(smallest, min(1, wanted[name] * (3 - rank)))
         assert (result.solved, result.seeds) == (k, n)
-        assert result.p_value == pytest.approx(wanted[name])
-        assert result.adjusted == pytest.approx(smallest)
-        difference = k / n - 12 / 40
-        (low, high), (low0, high0) = wilson(k, n), wilson(12, 40)
-        assert result.difference == pytest.approx(difference)
-        assert result.interval == pytest.approx(
-            (
-                difference - math.hypot(k / n - low, high0 - 12 / 40),
-                difference + math.hypot(high - k / n, 12 / 40 - low0),
-            ),
-            abs=1e-6,
-        )
+        assert result.p_value == pytest.approx(p)
+        assert result.adjusted == pytest.approx(adjusted)
+        assert result.difference == pytest.approx(k / n - 12 / 40)
+        assert result.interval == pytest.approx(newcombe(k, n, 12, 40), abs=1e-6)
 
 
 @pytest.mark.parametrize(("base", "word"), [("b", "base"), ("a", "solved")])

@@ -1,13 +1,14 @@
 """What chapter 4 prints of its recorded runs, derived again from the records by other means."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-bs4 = pytest.importorskip("bs4")
+pytest.importorskip("bs4")
 
+from by_hand import bootstrap, holm, permutation_p, u_statistic
+from notebooks import tables
 from rlbook_helpers.plans import load_plan
 from rlbook_helpers.records import load_records
 
@@ -26,46 +27,7 @@ FOUR = ["neither", "target", "replay", "both"]
 SWEEP = ["replay", "n10", "n30", "n100", "n300", "n1000", "n3000", "both"]
 
 
-def tables():
-    """All tables that the chapter's cells show, as rows of texts."""
-    notebook = json.loads((CHAPTERS / "04_dqn.ipynb").read_text("utf-8"))
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            html = "".join(output.get("data", {}).get("text/html", ""))
-            for table in bs4.BeautifulSoup(html, "html.parser").find_all("table"):
-                yield [
-                    [td.get_text(strip=True) for td in tr.find_all("td")]
-                    for tr in table.find_all("tr")[1:]
-                ]
-
-
-TABLES = list(tables())
-
-
-def test_the_record_is_what_the_plan_announced():
-    assert set(RECORDS) == set(PLAN.arms)
-    for arm, preset in PLAN.arms.items():
-        assert RECORDS[arm].preset == preset, arm
-        assert [run["seed"] for run in RECORDS[arm].runs] == PLAN.seeds, arm
-        assert all(len(run["evaluation"]) == 100 for run in RECORDS[arm].runs)
-
-
-def test_the_seeds_were_used_for_nothing_else():
-    others = [
-        path
-        for path in RUNS.rglob("*.jsonl")
-        if path.parent.name != "04_target_network"
-    ]
-    for path in others:
-        for line in path.read_text("utf-8").splitlines()[1:]:
-            assert json.loads(line)["seed"] not in PLAN.seeds, path
-
-
-def bootstrap(values, rng, count=4_000):
-    """Percentile interval of the mean of the middle half, resampled here."""
-    draws = np.sort(rng.choice(values, size=(count, len(values))), axis=1)
-    middle = draws[:, len(values) // 4 : len(values) - len(values) // 4]
-    return np.percentile(middle.mean(axis=1), [2.5, 97.5])
+TABLES = tables("04_dqn")
 
 
 @pytest.mark.parametrize("arms", [FOUR, SWEEP], ids=["four", "sweep"])
@@ -85,13 +47,6 @@ def test_solved_seeds_means_and_intervals(arms):
         assert [float(low), float(high)] == pytest.approx(wanted, abs=15), arm
 
 
-def u_statistic(a, b):
-    """How many pairs a wins, a draw counts half."""
-    return (np.subtract.outer(a, b) > 0).sum() + (
-        np.subtract.outer(a, b) == 0
-    ).sum() / 2
-
-
 LABELS = {
     "neither": "どちらもなし",
     "target": "ターゲットネットワークだけ",
@@ -109,19 +64,8 @@ def test_the_tests_of_the_plan():
         for t in TABLES
         if len(t) == len(pairs) and len(t[0]) == 5 and t[0][0] in LABELS.values()
     ]
-    rng, p_values = np.random.default_rng(0), []
-    for a, b in pairs:
-        pooled = np.concatenate([SCORES[a], SCORES[b]])
-        distance = abs(u_statistic(SCORES[a], SCORES[b]) - 200)
-        us = [
-            u_statistic(x[:20], x[20:])
-            for x in (rng.permutation(pooled) for _ in range(4_000))
-        ]
-        p_values.append(np.mean(np.abs(np.array(us) - 200) >= distance))
-    order, adjusted = np.argsort(p_values), {}
-    for rank, i in enumerate(order):
-        before = adjusted[order[rank - 1]] if rank else 0
-        adjusted[i] = min(1, max(before, (len(pairs) - rank) * p_values[i]))
+    rng = np.random.default_rng(0)
+    adjusted = holm([permutation_p(SCORES[a], SCORES[b], rng) for a, b in pairs])
     for i, ((a, b), row) in enumerate(zip(pairs, rows)):
         assert row[:2] == [LABELS[a], LABELS[b]]
         wins = u_statistic(SCORES[a], SCORES[b]) / 400

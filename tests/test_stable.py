@@ -1,0 +1,160 @@
+"""What chapter 5 prints of its recorded runs, derived again from the records by other means."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("bs4")
+
+from by_hand import (
+    bootstrap,
+    clopper_pearson,
+    fisher,
+    holm,
+    middle_mean,
+    newcombe,
+    permutation_p,
+)
+from notebooks import printed, tables
+from rlbook_helpers.presets import PRESETS
+from rlbook_helpers.records import load_records, read
+
+pytestmark = pytest.mark.book
+
+CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
+RUNS = CHAPTERS / "data/runs"
+TABLES = tables("05_stable")
+TEXT = printed("05_stable")
+
+
+def evaluations(runs):
+    return np.array([np.mean(run["evaluation"]) for run in runs])
+
+
+def scores(plan):
+    return {
+        arm: evaluations(r.runs) for arm, r in load_records(RUNS / f"05_{plan}").items()
+    }
+
+
+def table(first):
+    """The only table whose first cell is this."""
+    (rows,) = [rows for rows in TABLES if rows[0] and rows[0][0] == first]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("plan", "base", "threshold"),
+    [
+        ("diagnosis", "base", 475),
+        ("leave_one_out", "stable", 475),
+        ("acrobot", "double", -100),
+    ],
+)
+def test_the_planned_comparisons(plan, base, threshold):
+    counts = {arm: int((s >= threshold).sum()) for arm, s in scores(plan).items()}
+    (head, *rows) = table(f"{base} (基準)")
+    k0, n = counts[base], 40
+    assert head[1] == f"{k0} / {n}"
+    arms = [row[0].split(":")[0] for row in rows]
+    assert sorted([*arms, base]) == sorted(counts)
+    adjusted = holm([fisher(counts[arm], n, k0, n) for arm in arms])
+    for arm, p, row in zip(arms, adjusted, rows):
+        k = counts[arm]
+        low, high = newcombe(k, n, k0, n)
+        assert row[1] == f"{k} / {n}"
+        assert float(row[2]) == pytest.approx(100 * (k - k0) / n, abs=0.51)
+        found = [float(x) for x in row[3].split("から")]
+        assert found == pytest.approx([100 * low, 100 * high], abs=0.51)
+        assert float(row[4]) == pytest.approx(p, abs=0.00051)
+        word = "効いた" if k > k0 else "悪くした"
+        assert row[5] == (word if p < 0.05 else "わからない")
+
+
+def test_the_bias_of_the_estimates():
+    rows = table("最大")
+    late, over = {}, {}
+    for arm, record in load_records(RUNS / "05_diagnosis").items():
+        points = np.array([run["checkpoints"] for run in record.runs])  # (40, 10, 4)
+        late[arm] = (points[:, 5:, 2] - points[:, 5:, 3]).mean(axis=1)
+        over[arm] = int((points[..., 2] > 1 / (1 - 0.98)).any(axis=1).sum())
+    arms = ["base", "double", "clipped"]
+    rng = np.random.default_rng(0)
+    p_values = [permutation_p(late["base"], late[arm], rng) for arm in arms[1:]]
+    for arm, row, p in zip(arms, rows, [None, *holm(p_values)]):
+        assert float(row[1]) == pytest.approx(middle_mean(late[arm]), abs=0.051)
+        low, high = (float(x) for x in row[2].split("から"))
+        wanted = bootstrap(late[arm], rng)
+        assert [low, high] == pytest.approx(wanted, abs=np.ptp(wanted) / 5)
+        assert row[3] == f"{over[arm]} / 40"
+        if p is not None:
+            assert float(row[4]) == pytest.approx(p, abs=0.02)
+
+
+def test_one_configuration_for_all_environments():
+    left_out, acrobot, lander = map(scores, ["leave_one_out", "acrobot", "lander"])
+    wanted = {
+        "CartPole-v1": (left_out["stable"], 475, 39),
+        "Acrobot-v1": (acrobot["double"], -100, 38),
+        "LunarLander-v3": (lander["stable"], 200, 18),
+    }
+    rows = table("CartPole-v1")
+    assert [row[0] for row in rows] == list(wanted)
+    for (name, solved, interval, middle, smallest), (values, threshold, least) in zip(
+        rows, wanted.values()
+    ):
+        k, n = int((values >= threshold).sum()), len(values)
+        assert solved == f"{k} / {n}" and k >= least, name
+        found = [float(x.strip("% ")) / 100 for x in interval.split("から")]
+        assert found == pytest.approx(clopper_pearson(k, n), abs=0.0051)
+        assert float(middle) == pytest.approx(middle_mean(values), abs=0.51)
+        assert float(smallest) == pytest.approx(values.min(), abs=0.51)
+
+
+def test_presets_differ_in_environment_and_steps_only():
+    stable = vars(PRESETS["stable"])
+    for name in ("acrobot", "lander"):
+        other = vars(PRESETS[name])
+        changed = {field for field in stable if stable[field] != other[field]}
+        assert changed == {"env_id", "steps"}
+
+
+def test_the_certificate():
+    runs = load_records(RUNS / "05_certificate")["stable"].runs
+    totals = np.array([run["checkpoints"] for run in runs])[..., 1] >= 475  # (100, 25)
+    first = totals.argmax(axis=1)
+    ever = totals.any(axis=1)
+    again = sum(not row[k:].all() for row, k in zip(totals[ever], first[ever]))
+    said = [
+        f"一度は解けたシード: {ever.sum()} / 100",
+        f"はじめて解けたステップの中央値: {np.median(1000 * (first[ever] + 1)):,.0f}",
+        f"そのあと一度でも 475 を下回ったシード: {again}",
+        f"終わりの測定で 475 を下回ったシード: {(ever & ~totals[:, -1]).sum()}",
+    ]
+    assert [line for line in said if line not in TEXT] == []
+
+
+def test_the_peers():
+    rows = table("この本の stable")
+    arms = ["stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]
+    runs = {arm: read(RUNS / f"05_peers/{arm}.jsonl")[1] for arm in arms}
+    values = {arm: evaluations(group) for arm, group in runs.items()}
+    counts = {arm: int((v >= 475).sum()) for arm, v in values.items()}
+    p_values = [fisher(counts[arm], 20, counts["stable"], 20) for arm in arms[1:]]
+    rng = np.random.default_rng(0)
+    for arm, row, p in zip(arms, rows, [None, *holm(p_values)]):
+        assert [run["seed"] for run in runs[arm]] == list(range(800, 820))
+        assert row[1] == f"{counts[arm]} / 20"
+        assert float(row[2]) == pytest.approx(middle_mean(values[arm]), abs=0.51)
+        low, high = (float(x) for x in row[3].split("から"))
+        assert [low, high] == pytest.approx(bootstrap(values[arm], rng), abs=20)
+        for cell, key in ((row[4], "steps"), (row[5], "seconds")):
+            median = np.median([run[key] for run in runs[arm]])
+            assert float(re.sub(",", "", cell)) == pytest.approx(median, abs=0.51)
+        assert row[6] == ("" if p is None else f"{p:.3f}")
+
+
+def test_the_chapter_is_shorter_than_it_was():
+    assert len((CHAPTERS / "05_stable.md").read_text("utf-8").splitlines()) < 793
