@@ -29,7 +29,7 @@ class Preset:
         epsilon_end: ε の終わりの値。epsilon から、steps の epsilon_part の割合のステップをかけて
             変わります。None なら変わりません。
         checkpoint_steps: 途中の方策を測る間隔 (ステップ)。None なら、終わりだけを評価します。
-        average_part: 重みを平均する、学習の終わりの割合。None なら平均しません。
+        average_steps: 重みを平均する、学習の終わりのステップ数。None なら平均しません。
         ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
     例外:
         TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。ほかの値は make_agent が
@@ -55,20 +55,19 @@ class Preset:
     tau: float = 0.0
     target_rule: str = "max"
     error_limit: float | None = None
-    average_part: float | None = None
+    average_steps: int | None = None
     checkpoint_steps: int | None = None
 
     def __post_init__(self):
         checks.length(self.episodes, self.steps)
-        for name in ("sync_interval", "checkpoint_steps"):
+        for name in ("sync_interval", "average_steps", "checkpoint_steps"):
             if getattr(self, name) is not None:
                 checks.integer(name, getattr(self, name), 1)
-        for name in ("lr_end", "epsilon_end", "average_part"):
+        for name in ("lr_end", "epsilon_end", "average_steps"):
             if getattr(self, name) is not None and self.steps is None:
                 raise ValueError(f"{name} を決めるときは steps も決めてください")
         checks.flag("truncation_ends", self.truncation_ends)
-        parts = ("epsilon_part", "average_part")
-        for name in ("lr", "lr_end", "epsilon", "epsilon_end", *parts):
+        for name in ("lr", "lr_end", "epsilon", "epsilon_end", "epsilon_part"):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0, 1)
 
@@ -95,8 +94,8 @@ class Preset:
                 max(1, round(self.epsilon_part * self.steps)),
             )
         average_start = None
-        if self.average_part is not None:
-            average_start = round((1 - self.average_part) * self.steps) + 1
+        if self.average_steps is not None:
+            average_start = max(1, self.steps - self.average_steps + 1)
         return StableDQNAgent(
             action_size=int(env.action_space.n),
             state_size=state_shape[0],
@@ -130,7 +129,7 @@ STABLE = Preset(
     buffer_size=100_000,
     sync_steps=50,
     target_rule="double",
-    average_part=0.3,
+    average_steps=15_000,
 )
 # stable と違うのは、環境とステップの数だけです
 PRESETS = {

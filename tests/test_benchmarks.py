@@ -4,12 +4,18 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tomllib
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 import jobs
 import measuring
+import peers
+from rlbook_helpers import records
 from rlbook_helpers.presets import PRESETS
+from rlbook_helpers.sweeps import run_seed
 
 
 class Counter:
@@ -112,3 +118,54 @@ def test_wrong_numbers_are_refused(program, wrong, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         program.main()
     assert wrong[0] in capsys.readouterr().err
+
+
+PEERS = tomllib.loads(peers.PLAN.read_text(encoding="utf-8"))
+
+
+def test_every_contestant_of_the_plan_can_be_run():
+    assert {name for kind in peers.RUN for name in PEERS[kind]} == {
+        *("stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
+    }
+    assert set(PEERS["book"].values()) <= set(PRESETS)
+
+
+def test_the_books_own_run_is_that_of_its_command(monkeypatch):
+    little = dataclasses.replace(PRESETS["stable"], steps=200)
+    monkeypatch.setitem(PRESETS, "stable", little)
+    run = peers.run("book", "stable", 100, 3)
+    assert run["evaluation"] == run_seed(little, 3)["evaluation"]
+    assert [len(point) for point in run["checkpoints"]] == [2, 2]
+    assert set(run["versions"]) == {"numpy", "gymnasium"}
+
+
+def test_the_literal_loop_takes_every_end_for_the_end():
+    options = {"episodes": 10, "sync_interval": 5}
+    run = peers.run("literal", options, 100, 3)
+    assert run["seed"] == 3 and len(run["evaluation"]) == 100
+    assert 80 < run["steps"] < 500 and run["seconds"] > 0
+    assert run == peers.run("literal", options, 100, 3) | {"seconds": run["seconds"]}
+
+
+def test_a_policy_of_stable_baselines3_is_the_one_that_it_predicts():
+    dqn = pytest.importorskip("stable_baselines3").DQN
+    env = gym.make("CartPole-v1")
+    model = dqn("MlpPolicy", env, seed=0, policy_kwargs={"net_arch": [12, 8]})
+    policy = peers.greedy_policy(model)
+    states = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    wanted, _ = model.predict(states, deterministic=True)
+    assert [policy(state) for state in states] == wanted.tolist()
+
+
+def test_what_is_recorded_is_not_run_again(monkeypatch, tmp_path, capsys):
+    run = {"seed": 5, "steps": 1, "seconds": 1, "evaluation": [9], "versions": {}}
+    records.append(tmp_path / "oreilly.jsonl", {}, run)
+    before = (tmp_path / "oreilly.jsonl").read_bytes()
+    command = ["peers.py", "oreilly", "--seeds", "5", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    peers.main()
+    assert (tmp_path / "oreilly.jsonl").read_bytes() == before
+    monkeypatch.setattr(sys, "argv", ["peers.py", "o'reilly"])
+    with pytest.raises(SystemExit):
+        peers.main()
+    assert "o'reilly" in capsys.readouterr().err

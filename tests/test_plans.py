@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("Box2D")  # the plan for LunarLander makes its environment
+
 from rlbook_helpers import train
 from rlbook_helpers.plans import load_plan, parse_seeds
 from rlbook_helpers.records import load, read
@@ -70,7 +72,6 @@ def test_every_record_belongs_to_a_plan_and_its_seeds_to_its_purpose():
     [
         ("05_leave_one_out", "stable"),
         ("05_diagnosis", "base"),
-        ("05_diagnosis", "buffer_1000"),
         ("04_target_network", "both"),
     ],
 )
