@@ -12,7 +12,7 @@ from rlbook_helpers.stable import StableDQNAgent
 # Preset から、そのままエージェントに渡す引数
 AGENT_OPTIONS = (
     *("gamma", "lr", "epsilon", "buffer_size", "batch_size", "learning_start"),
-    *("normalize", "sync_steps", "tau", "target_rule", "error_limit"),
+    *("normalize", "sync_steps", "tau", "target_rule", "pessimism", "error_limit"),
 )
 
 
@@ -54,6 +54,7 @@ class Preset:
     sync_steps: int | None = None
     tau: float = 0.0
     target_rule: str = "max"
+    pessimism: float = 0.0
     error_limit: float | None = None
     average_steps: int | None = None
     checkpoint_steps: int | None = None
@@ -129,7 +130,8 @@ STABLE = Preset(
     buffer_size=100_000,
     sync_steps=50,
     target_rule="double",
-    average_steps=15_000,
+    pessimism=0.15,
+    average_steps=12_500,
 )
 # stable と違うのは、環境とステップの数だけです
 PRESETS = {

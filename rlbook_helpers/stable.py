@@ -20,7 +20,9 @@ class StableDQNAgent(DQNAgent):
         learning_start: 学習を始めるまでに覚える遷移の数。None なら batch_size。
         sync_steps: ターゲットネットワークを同期する間隔 (ステップ)。None なら、しません。
         tau: ソフト更新の割合 τ。0 以上 1 以下。0 なら、ソフト更新をしません。
-        target_rule: 次の状態の価値の求め方。"max"、"double"、"clipped" のどれか。
+        target_rule: 次の状態の価値の求め方。"max" か "double"。
+        pessimism: 悲観の度合い λ。0 以上 1 以下。"double" の価値を、二つのネットワークの小さいほうに、
+            この割合だけ近づけます。
         error_limit: TD 誤差を、大きさがこれを超えないように切ります。None なら切りません。
         average_start: 重みの平均をとりはじめるステップ。None なら平均をとりません。
             平均をとると、greedy_action は平均した重みで行動を選びます。
@@ -41,6 +43,7 @@ class StableDQNAgent(DQNAgent):
         sync_steps: int | None = None,
         tau: float = 0.0,
         target_rule: str = "max",
+        pessimism: float = 0.0,
         error_limit: float | None = None,
         average_start: int | None = None,
         schedules: Mapping[str, LinearSchedule] | None = None,
@@ -62,9 +65,12 @@ class StableDQNAgent(DQNAgent):
         self.learning_start = learning_start or self.batch_size
         self.sync_steps = sync_steps
         self.tau = checks.number("tau", tau, 0, 1)
-        self.target_rule = checks.choice(
-            "target_rule", target_rule, ("max", "double", "clipped")
-        )
+        self.target_rule = checks.choice("target_rule", target_rule, ("max", "double"))
+        self.pessimism = checks.number("pessimism", pessimism, 0, 1)
+        if pessimism and target_rule == "max":
+            raise ValueError(
+                f"pessimism は target_rule が double のときだけ使えます: {pessimism}"
+            )
         self.error_limit = error_limit
         self.average_start = average_start
         self.num_averaged = 0
@@ -140,19 +146,19 @@ class StableDQNAgent(DQNAgent):
 
         max: ターゲットネットワークの最大 (DQN)。
         double: オンラインネットワークが選ぶ行動の、ターゲットネットワークの値
-            (Double DQN、van Hasselt ほか, 2016)。
-        clipped: その行動の、二つのネットワークの値の小さいほう。Fujimoto ほか (2018) が
-            独立に学習した二つで行うことを、一つとその古い写しで行います。
+            (Double DQN、van Hasselt ほか, 2016)。オンラインネットワークの値のほうが小さければ、
+            差の pessimism 倍だけ小さくします。Fujimoto ほか (2018) が、独立に学習した二つの小さいほうを
+            使うことを、一つとその古い写しで、割合をつけて行います。
         """
         next_state = self.scaled(next_state)
         if self.target_rule == "max":
             return super().next_value(next_state)
-        next_qs = self.qnet_target.predict(next_state)  # (B, A)
         online_qs = self.qnet.predict(next_state)  # (B, A)
         best = np.arange(len(online_qs)), online_qs.argmax(axis=1)
-        if self.target_rule == "double":
-            return next_qs[best]
-        return np.minimum(next_qs[best], online_qs[best])
+        value = self.qnet_target.predict(next_state)[best]  # (B,)
+        if self.pessimism:
+            value += np.float32(self.pessimism) * np.minimum(online_qs[best] - value, 0)
+        return value
 
     def get_loss(
         self, state: np.ndarray, action: np.ndarray, target: np.ndarray

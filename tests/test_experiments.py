@@ -188,7 +188,7 @@ def test_the_file_does_not_depend_on_the_order_of_the_settings(tmp_path):
         (["stable", "--seeds", "0", "--set", "tau"], ["lr", "tau"]),
         (["stable", "--seeds", "0", "--set", "tau=2"], ["tau", "2"]),
         (["stable", "--seeds", "0", "--set", "lr=fast"], ["lr", "fast"]),
-        (["stable", "--seeds", "0", "--set", "target_rule=mean"], ["max", "clipped"]),
+        (["stable", "--seeds", "0", "--set", "target_rule=mean"], ["max", "double"]),
         (["stable", "--seeds", "0", "--set", "env_id=CartPole-v9"], ["CartPole", "v9"]),
         (["stable", "--seeds", "0", "--set", "steps=0"], ["steps"]),
         (

@@ -39,22 +39,20 @@ def test_every_update_moves_the_target_network_if_tau_says_so(tau, moves):
     assert any(changed) == moves
 
 
-@pytest.mark.parametrize("rule", ["max", "double", "clipped"])
-def test_target_rules_are_those_of_the_papers(rule):
-    agent = StableDQNAgent(target_rule=rule, action_size=3, seed=0)
+@pytest.mark.parametrize(
+    ("rule", "pessimism"), [("max", 0), ("double", 0), ("double", 0.25), ("double", 1)]
+)
+def test_target_rules_are_those_of_the_papers(rule, pessimism):
+    agent = StableDQNAgent(target_rule=rule, pessimism=pessimism, action_size=3, seed=0)
     agent.qnet_target = QNet2(3, seed=1)
     x = np.random.default_rng(2).standard_normal((50, 4)).astype(np.float32)
     online, target = agent.qnet(x).data, agent.qnet_target(x).data
     want = []
     for online_qs, target_qs in zip(online, target):
         best = online_qs.argmax()
-        want.append(
-            {
-                "max": target_qs.max(),
-                "double": target_qs[best],
-                "clipped": min(target_qs[best], online_qs[best]),
-            }[rule]
-        )
+        double, smaller = target_qs[best], min(target_qs[best], online_qs[best])
+        mixed = (1 - pessimism) * double + pessimism * smaller
+        want.append(target_qs.max() if rule == "max" else mixed)
     assert (online.argmax(axis=1) != target.argmax(axis=1)).any()
     np.testing.assert_allclose(agent.next_value(x), want, rtol=1e-5, atol=1e-6)
 
@@ -182,6 +180,8 @@ def test_only_greedy_action_uses_the_average():
         {"average_start": 2.5},
         {"tau": -0.1},
         {"target_rule": "mean"},
+        {"pessimism": 0.5},
+        {"pessimism": 1.5, "target_rule": "double"},
         {"learning_start": 31},
         {"learning_start": 10_001},
         {"learning_start": 64.0},
@@ -204,7 +204,8 @@ OPTIONS = {
         "gamma": 0.99,
         "learning_start": 50,
         "tau": 0.02,
-        "target_rule": "clipped",
+        "target_rule": "double",
+        "pessimism": 1.0,
         "average_start": 100,
         "schedules": {
             "lr": LinearSchedule(0.002, 0.0, 400),
