@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Video
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
@@ -250,11 +250,14 @@ def plot_action_values(
     return ax
 
 
-def side_by_side(films: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """いくつかの画面の列を、名前をつけて横に並べます。終わったものは、最後の画面のまま待ちます。
+def side_by_side(
+    films: Mapping[str, Sequence[np.ndarray]], ends: Mapping[str, str] | None = None
+) -> list[np.ndarray]:
+    """いくつかの画面の列を、名前とステップ数をつけて横に並べます。終わったものは、最後の画面で待ちます。
 
     引数:
         films: 名前から、画面の列 (それぞれ (高さ, 幅, 3)、uint8) への辞書。
+        ends: 名前から、終わりに起きたこと (「倒れた」など) への辞書。終わった画面に添えます。
     戻り値:
         並べた画面のリスト。長さは、いちばん長い列と同じです。
     例外:
@@ -266,22 +269,30 @@ def side_by_side(films: Mapping[str, Sequence[np.ndarray]]) -> list[np.ndarray]:
             "films には、同じ大きさの画面の、空でない列を渡してください: "
             f"{ {name: len(frames) for name, frames in films.items()} }, {shapes}"
         )
+    import matplotlib_fontja  # setup_display を見てください
+
+    ends = ends or {}
     _, width, _ = shapes.pop()
-    total = len(films) * width
-    header = Figure(figsize=(total / 100, 0.44), dpi=100, layout="none")
-    for k, name in enumerate(films):
-        x = (k + 0.5) / len(films)
-        # 電話の幅でも読める大きさ
-        header.text(x, 0.5, name, ha="center", va="center", fontsize=22, color=INK)
-    canvas = FigureCanvasAgg(header)
-    canvas.draw()
-    names = np.asarray(canvas.buffer_rgba())[:, :total, :3]  # (44, 幅の合計, 3)
+    path = matplotlib_fontja.get_font_ttf_path()
+    font = ImageFont.truetype(path, 22)  # 電話の幅でも読める大きさ
     rows = []
     for t in range(max(map(len, films.values()))):
-        panels = [frames[min(t, len(frames) - 1)].copy() for frames in films.values()]
-        for panel in panels[1:]:
-            panel[:, 0] = 154  # 画面の境の線
-        rows.append(np.concatenate([names, np.concatenate(panels, axis=1)]))
+        head = Image.new("RGB", (len(films) * width, 72), "white")
+        draw, panels = ImageDraw.Draw(head), []
+        for k, (name, frames) in enumerate(films.items()):
+            last = len(frames) - 1
+            ended = t >= last
+            count = f"{min(t, last)} ステップ" + (f" {ends.get(name, '')}" * ended)
+            for y, text, color in (
+                (20, name, INK),
+                (52, count, BLUE if ended else INK),
+            ):
+                middle = ((k + 0.5) * width, y)
+                draw.text(middle, text.rstrip(), color, font, anchor="mm")
+            panels.append(frames[min(t, last)].copy())
+            if k:
+                panels[k][:, 0] = 154  # 画面の境の線
+        rows.append(np.concatenate([np.asarray(head), np.concatenate(panels, axis=1)]))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 python -m rlbook_helpers.experiments run stable --seeds 0-39 --jobs 2 --out runs
 python -m rlbook_helpers.experiments plan plans/04_target_network.toml --jobs 2 --out runs
+python -m rlbook_helpers.experiments policy lander --seed 60 --at 50000 200000 --out policies
 python -m rlbook_helpers.experiments summary runs
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 import gymnasium as gym
 from tabulate import tabulate
 
-from rlbook_helpers import checks, plans
+from rlbook_helpers import checks, plans, policies
 from rlbook_helpers.presets import PRESETS, Preset
 from rlbook_helpers.records import load_records, summarize
 from rlbook_helpers.sweeps import sweep
@@ -56,6 +57,15 @@ def _sweep(presets: dict[str, Preset], seeds: list[int], out: Path, arguments) -
     return 1 if failures else 0
 
 
+def _policy(arguments) -> int:
+    preset = plans.find_preset(arguments.preset, plans.parse_settings(arguments.set))
+    for path in policies.record(
+        preset, arguments.seed, arguments.at, arguments.out / arguments.preset
+    ):
+        print(path)
+    return 0
+
+
 def _summary(arguments) -> int:
     rows = summarize(load_records(arguments.dir))
     if arguments.json:
@@ -79,7 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="run | plan | summary")
+    commands = parser.add_subparsers(
+        required=True, metavar="run | plan | policy | summary"
+    )
+    settings = ", ".join(plans.FIELDS)
     run = commands.add_parser("run", help="学習して評価する")
     run.add_argument("presets", nargs="+", metavar="PRESET", help=", ".join(PRESETS))
     run.add_argument("--seeds", required=True, help="0-39 や 0,2,5-7")
@@ -88,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=", ".join(plans.FIELDS),
+        help=settings,
     )
     plan = commands.add_parser("plan", help="計画のとおりに走らせる")
     plan.add_argument("files", type=Path, nargs="+", metavar="FILE", help="計画の TOML")
@@ -102,6 +115,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             "--dask", metavar="ADDRESS", help="Dask のスケジューラの番地"
         )
         command.set_defaults(command=function)
+    policy = commands.add_parser("policy", help="一つのシードの方策を残す")
+    policy.add_argument("preset", metavar="PRESET", help=", ".join(PRESETS))
+    policy.add_argument("--seed", type=int, required=True)
+    policy.add_argument(
+        "--at", type=int, nargs="+", required=True, metavar="STEP", help="残すステップ"
+    )
+    policy.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
+    )
+    policy.add_argument("--out", type=Path, required=True, help="方策を置くフォルダ")
+    policy.set_defaults(command=_policy)
     summary = commands.add_parser("summary", help="結果をまとめる")
     summary.add_argument("dir", type=Path, metavar="DIR")
     summary.add_argument("--json", action="store_true")

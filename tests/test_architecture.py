@@ -30,10 +30,11 @@ MAY_IMPORT = {
     "training": {"checks"},
     "statistics": {"checks"},
     "presets": {"checks", "schedules", "stable"},
+    "policies": {"checks", "functions", "presets", "stable", "training"},
     "records": {"presets", "statistics"},
     "sweeps": {"checkpoints", "presets", "records", "training"},
     "plans": {"presets"},
-    "experiments": {"checks", "plans", "presets", "records", "sweeps"},
+    "experiments": {"checks", "plans", "policies", "presets", "records", "sweeps"},
 }
 
 

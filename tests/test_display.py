@@ -129,15 +129,28 @@ def test_the_path_runs_through_the_middle_of_the_cells():
 
 
 def test_films_side_by_side_wait_for_the_longest():
-    display.setup_display()  # the names may be Japanese
-    dark, light = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 250, np.uint8)
+    dark = np.zeros((20, 300, 3), np.uint8)
+    light = np.full((20, 300, 3), 250, np.uint8)
     rows = display.side_by_side({"左": [dark] * 3, "右": [light, dark]})
-    assert len(rows) == 3 and {row.shape for row in rows} == {(64, 60, 3)}
+    assert len(rows) == 3 and {row.shape for row in rows} == {(92, 600, 3)}
     assert {row.dtype for row in rows} == {np.dtype(np.uint8)}
-    assert (rows[0][44:, 31:] == 250).all() and (rows[0][44:, :30] == 0).all()
-    assert (rows[1][44:, 31:] == 0).all() and (rows[2] == rows[1]).all()
-    assert len(np.unique(rows[0][:44])) > 2  # the names are written above
+    heads, panels = [row[:72] for row in rows], [row[72:] for row in rows]
+    assert (panels[0][:, 301:] == 250).all() and (panels[0][:, :300] == 0).all()
+    assert (panels[1][:, 301:] == 0).all() and (panels[2] == panels[1]).all()
+    assert len(np.unique(heads[0][:36])) > 2  # the names are written above
+    assert (heads[2][:, 300:] == heads[1][:, 300:]).all()  # ended: counts no more
+    assert (heads[2][:, :300] != heads[1][:, :300]).any()
     assert (light == 250).all()  # what was given is left as it was
+
+
+def test_how_a_film_ended_is_written_when_it_has():
+    frames = [np.zeros((20, 400, 3), np.uint8)] * 3
+    plain, told = (
+        display.side_by_side({"x": frames}),
+        display.side_by_side({"x": frames}, ends={"x": "倒れた"}),
+    )
+    differ = [(a != b).any() for a, b in zip(plain, told)]
+    assert differ == [False, False, True]
 
 
 @pytest.mark.parametrize(

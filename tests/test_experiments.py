@@ -506,3 +506,14 @@ def test_an_unknown_arm_is_refused(tmp_path, capsys):
     arguments = ["plan", str(path), "--arm", "long", "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
     assert "shorter" in capsys.readouterr().err
+
+
+def test_the_policy_of_a_seed_is_kept_at_the_steps_that_are_asked_for(tmp_path, capsys):
+    command = ["policy", "stable", "--seed", "3", "--out", str(tmp_path)]
+    command += ["--set", "steps=90", "--at", "40", "90"]
+    assert main(command) == 0
+    names = ["000040.npz", "000090.npz"]
+    assert [path.name for path in sorted(tmp_path.rglob("*.npz"))] == names
+    assert capsys.readouterr().out.count(".npz") == 2
+    assert main([*command, "91"]) == 2
+    assert "at" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""Recorded policies: written, read again, refused when they are something else."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from rlbook_helpers import policies, train
+from rlbook_helpers.presets import PRESETS
+
+LITTLE = dataclasses.replace(PRESETS["stable"], steps=120, average_steps=40)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return policies.record(LITTLE, 3, [60, 120], tmp_path_factory.mktemp("policies"))
+
+
+def test_a_recorded_policy_acts_as_the_agent_did(files):
+    env = LITTLE.make_env()
+    agent = LITTLE.make_agent(env, 3)
+    about = {"seed": 3}
+    early = policies.of_agent(agent, about)
+    train(env, agent, steps=120, seed=3)
+    assert [path.name for path in files] == ["000060.npz", "000120.npz"]
+    policy = policies.load(files[1])
+    assert policy.about["step"] == 120 and policy.about["seed"] == 3
+    assert policy.about["settings"] == dataclasses.asdict(LITTLE)
+    assert len(policy.about["returns"]) > 2
+    rng = np.random.default_rng(0)
+    states = rng.standard_normal((50, 4)).astype(np.float32)
+    assert [policy(s) for s in states] == [agent.greedy_action(s) for s in states]
+    np.testing.assert_allclose(
+        policy.action_values(states),
+        agent.qnet_average.predict(agent.scaled(states)),
+        rtol=1e-6,
+    )
+    assert (early.Ws[0] != policy.Ws[0]).any()  # a copy, which learning leaves alone
+
+
+def test_a_seed_gives_the_same_file_again(files, tmp_path):
+    (again,) = policies.record(LITTLE, 3, [60], tmp_path)
+    assert again.read_bytes() == files[0].read_bytes()
+
+
+@pytest.mark.parametrize("kept", [0, 10, 2_000, -1])
+def test_a_torn_file_is_refused(files, tmp_path, kept):
+    path = tmp_path / "x.npz"
+    path.write_bytes(files[0].read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"x\.npz"):
+        policies.load(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (pytest.fail, ("this was executed",))
+
+
+def contents(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"W1": np.zeros((3, 3), np.float32)},
+        {"W0": np.zeros(4)},
+        {"b0": np.zeros(2, np.float32)},
+        {"mean": np.full(4, np.nan, np.float32)},
+        {"deviation": np.zeros(4, np.float32)},
+        {"about": np.array("[1")},
+        {"about": np.array(3)},
+        {"mean": None},
+        {"W0": np.array([Bomb()], dtype=object)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_does_not_fit_is_refused(files, tmp_path, change):
+    path = tmp_path / "x.npz"
+    arrays = {k: v for k, v in (contents(files[0]) | change).items() if v is not None}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"x\.npz"):
+        policies.load(path)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match=r"x\.npz"):
+        policies.load(path)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(path)
+    with pytest.raises(ValueError, match=r"x\.npz"):
+        policies.load(path)
+    with pytest.raises(FileNotFoundError):
+        policies.load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("at", [[0], [121], [1.5]])
+def test_steps_beyond_the_training_are_refused(at, tmp_path):
+    with pytest.raises((ValueError, TypeError), match="at"):
+        policies.record(LITTLE, 3, at, tmp_path)
+    assert not list(tmp_path.iterdir())
