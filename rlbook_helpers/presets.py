@@ -124,14 +124,14 @@ STABLE = Preset(
     normalize=True,
     gamma=0.99,
     lr=0.002,
-    lr_end=0.0005,
+    lr_end=0.0002,
     epsilon=1.0,
     epsilon_end=0.05,
     buffer_size=100_000,
     sync_steps=50,
     target_rule="double",
     pessimism=0.15,
-    average_steps=12_500,
+    average_steps=10_000,
 )
 # stable と違うのは、環境とステップの数だけです
 PRESETS = {
