@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book epub test lint links lab execute bench experiments requirements clean distclean
+.PHONY: help venv book epub test lint links lab execute bench experiments policies requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -74,6 +74,10 @@ PLANS = $(filter-out %/05_peers.toml %/seeds.toml,$(wildcard chapters/plans/*.to
 experiments: venv ## 実験の記録を作る (PLAN=05_diagnosis や ARM=double で一部だけ。できているものは飛ばす)
 	@$(BIN)/python -m rlbook_helpers.experiments plan $(or $(PLAN:%=chapters/plans/%.toml),$(PLANS)) \
 	  $(addprefix --arm ,$(ARM)) --jobs 2 --out chapters/data/runs
+
+policies: venv ## 章で動かす方策を学習しなおす
+	@$(BIN)/python -m rlbook_helpers.experiments policy lander --seed 50 --at 50000 200000 \
+	  --out chapters/data/policies
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す
