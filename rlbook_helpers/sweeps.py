@@ -75,23 +75,30 @@ def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:
 def _on_dask(tasks: Sequence[tuple], jobs: int, address: str | None) -> Iterator[tuple]:
     """Dask のクラスタで走らせます。ワーカーが死ぬと、Dask が別のワーカーでやりなおします。"""
     with _connect(jobs, address) as client:
-        from distributed import KilledWorker, as_completed
+        try:
+            yield from _outcomes(client, list(tasks))
+        # 失敗したシードは値で届くので、ここに来るのは Dask の例外です
+        except Exception as error:
+            message = "Dask のスケジューラとの接続が切れました"
+            raise ConnectionError(message) from error
 
-        waiting, running, finished = list(tasks), {}, as_completed()
-        while waiting or running:
-            # 空いているワーカーの数だけ渡します。順番を待つシードが、死ぬワーカーに巻きこまれません
-            while waiting and len(running) < max(1, sum(client.nthreads().values())):
-                label, preset, seed = waiting.pop(0)
-                future = client.submit(_on_worker, preset, seed, pure=False)
-                running[future] = label, seed
-                finished.add(future)
-            future = next(finished)
-            if future.cancelled():
-                raise ConnectionError("Dask のスケジューラとの接続が切れました")
-            outcome = future.exception() or future.result()
-            if isinstance(outcome, KilledWorker):
-                outcome = RuntimeError("やりなおしても、ワーカーのプロセスが死にます")
-            yield *running.pop(future), outcome
+
+def _outcomes(client, waiting: list[tuple]) -> Iterator[tuple]:
+    from distributed import KilledWorker, as_completed
+
+    running, finished = {}, as_completed()
+    while waiting or running:
+        # 空いているワーカーの数だけ渡します。順番を待つシードが、死ぬワーカーに巻きこまれません
+        while waiting and len(running) < max(1, sum(client.nthreads().values())):
+            label, preset, seed = waiting.pop(0)
+            future = client.submit(_on_worker, preset, seed, pure=False)
+            running[future] = label, seed
+            finished.add(future)
+        future = next(finished)
+        outcome = future.exception() or future.result()
+        if isinstance(outcome, KilledWorker):
+            outcome = RuntimeError("やりなおしても、ワーカーのプロセスが死にます")
+        yield *running.pop(future), outcome
 
 
 def _on_worker(preset: Preset, seed: int) -> dict:

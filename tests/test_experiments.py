@@ -1,5 +1,7 @@
 """Many seeds: run, record, resume, survive, summarize."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -405,6 +407,21 @@ def test_a_scheduler_that_goes_away_is_reported(tmp_path):
     assert process.returncode == 2
     assert "スケジューラ" in errors and errors.count("\n") == 1
     assert 2 <= len(seeds_in(tmp_path)) < 100
+
+
+def test_a_result_that_cannot_be_fetched_is_a_lost_connection(
+    tmp_path, monkeypatch, capfd
+):
+    def lost(client, tasks):
+        yield LABEL, 0, made_up_run(0)
+        raise concurrent.futures.CancelledError("scheduler-connection-lost")
+
+    monkeypatch.setattr(
+        sweeps, "_connect", lambda jobs, address: contextlib.nullcontext()
+    )
+    monkeypatch.setattr(sweeps, "_outcomes", lost)
+    assert run(tmp_path, "--jobs", "2") == 2
+    assert "スケジューラ" in capfd.readouterr().err
 
 
 def test_a_scheduler_that_is_not_there_is_named(tmp_path, capfd):
