@@ -25,7 +25,8 @@ class Preset:
         episodes, steps: 学習の長さ。どちらか一つを使い、もう一つは None にします。
         sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
         truncation_ends: True なら、打ち切りを終端として覚えます (よくある誤りです)。
-        lr_end: 学習率の、終わりの値。lr から、steps ステップかけて変わります。None なら変わりません。
+        lr_end, pessimism_end: 学習率と悲観の度合いの、終わりの値。はじめの値から、steps ステップかけて
+            変わります。None なら変わりません。
         epsilon_end: ε の終わりの値。epsilon から、steps の epsilon_part の割合のステップをかけて
             変わります。None なら変わりません。
         checkpoint_steps: 途中の方策を測る間隔 (ステップ)。None なら、終わりだけを評価します。
@@ -55,6 +56,7 @@ class Preset:
     tau: float = 0.0
     target_rule: str = "max"
     pessimism: float = 0.0
+    pessimism_end: float | None = None
     error_limit: float | None = None
     average_steps: int | None = None
     checkpoint_steps: int | None = None
@@ -64,11 +66,14 @@ class Preset:
         for name in ("sync_interval", "average_steps", "checkpoint_steps"):
             if getattr(self, name) is not None:
                 checks.integer(name, getattr(self, name), 1)
-        for name in ("lr_end", "epsilon_end", "average_steps"):
+        for name in ("lr_end", "epsilon_end", "pessimism_end", "average_steps"):
             if getattr(self, name) is not None and self.steps is None:
                 raise ValueError(f"{name} を決めるときは steps も決めてください")
         checks.flag("truncation_ends", self.truncation_ends)
-        for name in ("lr", "lr_end", "epsilon", "epsilon_end", "epsilon_part"):
+        for name in (
+            *("lr", "lr_end", "epsilon", "epsilon_end", "epsilon_part"),
+            *("pessimism", "pessimism_end"),
+        ):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0, 1)
 
@@ -88,6 +93,10 @@ class Preset:
         schedules = {}
         if self.lr_end is not None:
             schedules["lr"] = LinearSchedule(self.lr, self.lr_end, self.steps)
+        if self.pessimism_end is not None:
+            schedules["pessimism"] = LinearSchedule(
+                self.pessimism, self.pessimism_end, self.steps
+            )
         if self.epsilon_end is not None:
             schedules["epsilon"] = LinearSchedule(
                 self.epsilon,
@@ -130,8 +139,8 @@ STABLE = Preset(
     buffer_size=100_000,
     sync_steps=50,
     target_rule="double",
-    pessimism=0.15,
-    average_steps=10_000,
+    pessimism_end=0.5,
+    average_steps=3_000,
 )
 # stable と違うのは、環境とステップの数だけです
 PRESETS = {

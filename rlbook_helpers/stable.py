@@ -26,7 +26,7 @@ class StableDQNAgent(DQNAgent):
         error_limit: TD 誤差を、大きさがこれを超えないように切ります。None なら切りません。
         average_start: 重みの平均をとりはじめるステップ。None なら平均をとりません。
             平均をとると、greedy_action は平均した重みで行動を選びます。
-        schedules: "lr" と "epsilon" の一方か両方を、ステップとともに変えるスケジュール。
+        schedules: "lr"、"epsilon"、"pessimism" のうち、ステップとともに変えるもののスケジュール。
         **options: DQNAgent の引数。
     例外:
         TypeError, ValueError: 引数の型が違う、または範囲の外にある。
@@ -67,23 +67,21 @@ class StableDQNAgent(DQNAgent):
         self.tau = checks.number("tau", tau, 0, 1)
         self.target_rule = checks.choice("target_rule", target_rule, ("max", "double"))
         self.pessimism = checks.number("pessimism", pessimism, 0, 1)
-        if pessimism and target_rule == "max":
-            raise ValueError(
-                f"pessimism は target_rule が double のときだけ使えます: {pessimism}"
-            )
         self.error_limit = error_limit
         self.average_start = average_start
         self.num_averaged = 0
         self.qnet_average = None  # 平均をとりはじめるまでは、ありません
         self.schedules = dict(schedules or {})
         for name, schedule in self.schedules.items():
-            checks.choice("schedules のキー", name, ("lr", "epsilon"))
+            checks.choice("schedules のキー", name, ("lr", "epsilon", "pessimism"))
             for value in (schedule.start, schedule.end):
                 checks.number(name, value, 0, 1)
+        if target_rule == "max" and (pessimism or "pessimism" in self.schedules):
+            raise ValueError("pessimism は target_rule が double のときだけ使えます")
         self.follow_schedules(0)
 
     def follow_schedules(self, step: int) -> None:
-        """学習率と ε を、ステップ step の値にします。"""
+        """学習率、ε、悲観の度合いを、ステップ step の値にします。"""
         for name, schedule in self.schedules.items():
             setattr(self, name, schedule(step))
         self.optimizer.alpha = self.lr

@@ -122,9 +122,11 @@ def test_learning_starts_when_enough_is_remembered():
     assert [loss is None for loss in losses] == [True] * 9 + [False] * 3
 
 
-def test_schedules_set_the_learning_rate_and_epsilon():
+def test_schedules_set_the_values_that_they_name():
     agent = StableDQNAgent(
+        target_rule="double",
         schedules={
+            "pessimism": LinearSchedule(0.0, 0.4, 4),
             "lr": LinearSchedule(0.4, 0.0, 4),
             "epsilon": LinearSchedule(1.0, 0.5, 2),
         },
@@ -132,12 +134,12 @@ def test_schedules_set_the_learning_rate_and_epsilon():
     )
     s, seen = np.ones(4, np.float32), []
     for _ in range(6):
-        seen.append((agent.lr, agent.optimizer.alpha, agent.epsilon))
+        seen.append((agent.lr, agent.optimizer.alpha, agent.epsilon, agent.pessimism))
         agent.update(s, 0, 1.0, s, False)
-    rates = [0.4, 0.3, 0.2, 0.1, 0.0, 0.0]
+    rates, shares = [0.4, 0.3, 0.2, 0.1, 0.0, 0.0], [0.0, 0.1, 0.2, 0.3, 0.4, 0.4]
     np.testing.assert_allclose(
         seen,
-        np.transpose([rates, rates, [1.0, 0.75, 0.5, 0.5, 0.5, 0.5]]),
+        np.transpose([rates, rates, [1.0, 0.75, 0.5, 0.5, 0.5, 0.5], shares]),
         atol=1e-12,
     )
 
@@ -187,6 +189,7 @@ def test_only_greedy_action_uses_the_average():
         {"learning_start": 64.0},
         {"normalize": 2},
         {"error_limit": 0},
+        {"pessimism": 0.0, "schedules": {"pessimism": LinearSchedule(0, 1, 2)}},
         {"schedules": {"gamma": LinearSchedule(0, 1, 2)}},
         {"schedules": {"epsilon": LinearSchedule(2, 1, 2)}},
     ],
