@@ -64,8 +64,9 @@ lab: venv ## JupyterLab で章を開く (.md をダブルクリックすると�
 execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で一つだけ)
 	@$(BIN)/python tools/execute.py $(CHAPTER)
 
-bench: venv ## 学習の速さを比べる (ARGS="--steps 4000 --rounds 5")
+bench: venv ## 学習の速さを、倒立振子と月面着陸で比べる (ARGS="--steps 4000 --rounds 5")
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/python benchmarks/run.py --env LunarLander-v3 --out _build/bench_lander.json $(ARGS)
 
 # All recorded runs of our own; those that are in chapters/data/runs already are not repeated. PLAN names one
 # plan of chapters/plans, ARM one of its arms. benchmarks/peers.py makes those of other programs.

@@ -1,16 +1,20 @@
 """Train the contestants in turn and compare their speed: `make bench`.
 
-    python benchmarks/run.py [--steps 4000] [--rounds 5] [--ladder] [--out _build/bench.json]
+    python benchmarks/run.py [--env LunarLander-v3] [--steps 4000] [--rounds 5] [--ladder] [--out _build/bench.json]
 
 In every round all contestants train side by side, each for a slice of 250 steps and then the
 next one, so that a drift of the machine's speed meets all of them. One thread; the first steps,
 which only fill the buffer and the caches, are not timed. With --ladder, the versions between the
-notebook's algorithm and `DQNAgent` run as well, and the time of their parts is taken.
+notebook's algorithm and `DQNAgent` run as well, and the time of their parts is taken. On
+LunarLander-v3, the contestants are those of lander.py.
 """
 
 import argparse
 import statistics
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +22,7 @@ import gymnasium as gym
 from tabulate import tabulate
 from threadpoolctl import threadpool_limits
 
+import lander
 from floor import FloorAgent
 from ladder import LADDER, PARTS, watch
 from measuring import SYNC_INTERVAL, describe, take_turns, training, write
@@ -27,7 +32,8 @@ WARM_UP = 500
 NAMES = {
     "literal": "the notebook's algorithm, DeZero as it is",
     "pytorch": "the same algorithm, eager PyTorch",
-    "ours": "DQNAgent of this book",
+    "ours": "the agent of this book",
+    "stable_baselines3": "Stable-Baselines3's DQN",
     "floor": "hand-fused NumPy, no framework",
     "float32": "+ float32 throughout",
     "no_graph": "+ no graph without gradients",
@@ -36,7 +42,8 @@ NAMES = {
     "arrays": "+ arrays without Variables",
     "fused": "+ network and loss as one Function",
 }
-CONTESTANTS = {
+NOT_INSTALLED = " (not installed: pip install -r requirements-bench.txt)"
+AGENTS = {
     "literal": LADDER["literal"],
     "ours": LADDER["ours"],
     "floor": FloorAgent,
@@ -47,17 +54,33 @@ try:
     from pytorch import PyTorchAgent
 
     torch.set_num_threads(1)
-    CONTESTANTS["pytorch"] = PyTorchAgent
+    AGENTS["pytorch"] = PyTorchAgent
 except ImportError:
-    NAMES["pytorch"] += " (not installed: pip install -r requirements-bench.txt)"
+    NAMES["pytorch"] += NOT_INSTALLED
 
 
-def warm(agents: dict, seed: int) -> dict:
-    """A training loop for each agent, past the steps that only fill buffer and caches."""
-    loops = {
-        name: training(agent, gym.make("CartPole-v1"), seed, SYNC_INTERVAL)
-        for name, agent in agents.items()
-    }
+def on_cartpole(make_agent: Callable, seed: int) -> Iterator:
+    """A training loop as chapter 4 has it."""
+    return training(make_agent(seed), gym.make("CartPole-v1"), seed, SYNC_INTERVAL)
+
+
+# A training loop of each contestant, made from a seed; and how many times as fast ours is to be
+CONTESTANTS = {
+    "CartPole-v1": {name: partial(on_cartpole, make) for name, make in AGENTS.items()},
+    "LunarLander-v3": {"ours": lander.ours},
+}
+if find_spec("stable_baselines3"):
+    CONTESTANTS["LunarLander-v3"]["stable_baselines3"] = lander.stable_baselines3
+else:
+    NAMES["stable_baselines3"] += NOT_INSTALLED
+WANTED = {
+    "CartPole-v1": {"literal": 3.0, "pytorch": 4.0, "floor": 0.7},
+    "LunarLander-v3": {"stable_baselines3": 2.5},
+}
+
+
+def warm(loops: dict[str, Iterator]) -> dict[str, Iterator]:
+    """The loops, past the steps that only fill buffer and caches."""
     for loop in loops.values():
         next(islice(loop, WARM_UP - 1, None))
     return loops
@@ -65,7 +88,7 @@ def warm(agents: dict, seed: int) -> dict:
 
 def race(contestants: dict, steps: int, seed: int) -> dict[str, float]:
     """Steps per second of each contestant, all of them training in turns."""
-    loops = warm({name: make(seed) for name, make in contestants.items()}, seed)
+    loops = warm({name: make(seed) for name, make in contestants.items()})
     seconds = take_turns({name: islice(loop, steps) for name, loop in loops.items()})
     return {name: round(steps / s, 1) for name, s in seconds.items()}
 
@@ -73,7 +96,12 @@ def race(contestants: dict, steps: int, seed: int) -> dict[str, float]:
 def profile(names: tuple[str, ...], steps: int) -> dict[str, dict[str, float]]:
     """Microseconds per step that the parts of these contestants take, and the whole step."""
     agents = {name: LADDER[name](0) for name in names}
-    loops = warm(agents, 0)
+    loops = warm(
+        {
+            name: training(agent, gym.make("CartPole-v1"), 0, SYNC_INTERVAL)
+            for name, agent in agents.items()
+        }
+    )
     parts = {name: watch(agent) for name, agent in agents.items()}
     total = take_turns({name: islice(loop, steps) for name, loop in loops.items()})
     return {
@@ -96,8 +124,9 @@ def measure(contestants: dict, steps: int, rounds: int) -> dict:
             speeds[name].append(speed)
         latest = ", ".join(f"{n} {s[-1]:.0f}" for n, s in speeds.items())
         print(f"round {seed + 1}: {latest}", file=sys.stderr)
-    torch_too = ["torch"] * ("pytorch" in speeds)
-    return describe(*torch_too) | {"steps": steps, "steps_per_second": speeds}
+    others = ["torch"] * ("pytorch" in speeds)
+    others += ["torch", "stable-baselines3"] * ("stable_baselines3" in speeds)
+    return describe(*others) | {"steps": steps, "steps_per_second": speeds}
 
 
 def ratio(record: dict, name: str, other: str) -> float:
@@ -106,21 +135,25 @@ def ratio(record: dict, name: str, other: str) -> float:
     return statistics.median(a / b for a, b in zip(speeds[name], speeds[other]))
 
 
-def table(record: dict) -> str:
+def table(record: dict, others: list[str]) -> str:
+    """Every contestant, and how many times as fast it is as the others that are named."""
     rows = []
-    for name in dict.fromkeys(["literal", "pytorch", *record["steps_per_second"]]):
+    for name in dict.fromkeys([*others, *record["steps_per_second"]]):
         speeds = record["steps_per_second"].get(name)
         if speeds is None:
-            rows.append([NAMES[name], "-", "-", "-", "-"])
+            rows.append([NAMES[name], *"--", *"-" * len(others)])
         else:
             spread = f"{min(speeds):.0f} - {max(speeds):.0f}"
             times = [
-                f"{ratio(record, name, other):.2f}" for other in ("literal", "floor")
+                f"{ratio(record, name, other):.2f}"
+                if other in record["steps_per_second"]
+                else "-"
+                for other in others
             ]
             rows.append(
                 [NAMES[name], f"{statistics.median(speeds):.0f}", spread, *times]
             )
-    headers = ["", "steps/s (median)", "min - max", "/ literal", "/ floor"]
+    headers = ["", "steps/s (median)", "min - max", *(f"/ {other}" for other in others)]
     return tabulate(rows, headers=headers, disable_numparse=True)
 
 
@@ -128,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--env", choices=CONTESTANTS, default="CartPole-v1")
     parser.add_argument(
         "--steps", type=int, default=4000, help="timed steps of a training"
     )
@@ -139,17 +173,23 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.steps < 1 or arguments.rounds < 1:
         parser.error("--steps and --rounds must be at least 1")
-    contestants = {**(LADDER if arguments.ladder else {}), **CONTESTANTS}
+    contestants = CONTESTANTS[arguments.env]
+    if arguments.ladder:
+        if arguments.env != "CartPole-v1":
+            parser.error("--ladder climbs on CartPole-v1 only")
+        rungs = {name: partial(on_cartpole, make) for name, make in LADDER.items()}
+        contestants = rungs | contestants
     with threadpool_limits(1):
         record = measure(contestants, arguments.steps, arguments.rounds)
         if arguments.ladder:
             print("the time of the parts", file=sys.stderr)
             record["microseconds"] = profile(("literal", "fused"), arguments.steps)
-    print(table(record))
-    for other, wanted in (("literal", 3.0), ("pytorch", 4.0), ("floor", 0.7)):
+    wanted = WANTED[arguments.env]
+    print(table(record, list(wanted)))
+    for other, times in wanted.items():
         if other in record["steps_per_second"]:
             print(
-                f"ours / {other}: {ratio(record, 'ours', other):.2f} (wanted: {wanted})"
+                f"ours / {other}: {ratio(record, 'ours', other):.2f} (wanted: {times})"
             )
     write(arguments.out, record)
 

@@ -36,6 +36,14 @@ def test_the_record_reaches_the_goals(other, wanted):
     assert ratio(RECORD, "ours", other) >= wanted
 
 
+def test_the_record_of_the_lander_reaches_its_goal():
+    path = ROOT / "chapters/data/speed_lander.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert {"torch", "stable-baselines3"} <= set(record["versions"])
+    assert len(record["steps_per_second"]["ours"]) >= 5
+    assert ratio(record, "ours", "stable_baselines3") >= 2.5
+
+
 def test_the_claims_of_the_chapter_follow_from_the_record():
     parts = RECORD["microseconds"]["literal"]
     total = parts["total"]
@@ -88,11 +96,26 @@ def test_the_benchmark_prints_a_table_and_writes_its_record(tmp_path):
         assert "not installed" in done.stdout
 
 
+def test_the_benchmark_knows_the_second_environment(tmp_path):
+    pytest.importorskip("Box2D")
+    out = tmp_path / "bench.json"
+    command = [sys.executable, ROOT / "benchmarks/run.py", "--env", "LunarLander-v3"]
+    command += ["--steps", "60", "--rounds", "1", "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    record = json.loads(out.read_text(encoding="utf-8"))
+    assert record["steps_per_second"]["ours"][0] > 100
+    assert "Stable-Baselines3" in done.stdout
+    refused = subprocess.run(
+        [*command, "--ladder"], check=False, capture_output=True, text=True
+    )
+    assert refused.returncode == 2 and "--ladder" in refused.stderr
+
+
 def test_the_table_holds_median_spread_and_ratios():
     record = {"steps_per_second": {"literal": [1, 3, 2], "floor": [10, 10, 10]}}
-    assert table(record).splitlines()[2].split()[-6:] == [
-        *("2", "1", "-", "3", "1.00", "0.20"),
-    ]
+    lines = table(record, ["literal", "pytorch", "floor"]).splitlines()[2:]
+    assert lines[0].split()[-7:] == ["2", "1", "-", "3", "1.00", "-", "0.20"]
+    assert lines[1].split()[-5:] == ["-"] * 5
 
 
 @pytest.mark.alone
