@@ -78,8 +78,18 @@ class Preset:
                 checks.number(name, getattr(self, name), 0, 1)
 
     def make_env(self, **kwargs) -> gym.Env:
-        """この設定の環境を作ります。kwargs は gym.make に渡します。"""
-        env = gym.make(self.env_id, **kwargs)
+        """この設定の環境を作ります。kwargs は gym.make に渡します。
+
+        例外:
+            ImportError: 環境に要るパッケージ (LunarLander なら Box2D) が入っていない。
+        """
+        try:
+            env = gym.make(self.env_id, **kwargs)
+        except gym.error.DependencyNotInstalled as error:
+            raise ImportError(
+                f"{self.env_id} に要るパッケージが入っていません。LunarLander なら "
+                f'pip install "gymnasium[box2d]" と打ってください ({error})'
+            ) from None
         return TruncationEnds(env) if self.truncation_ends else env
 
     def make_agent(self, env: gym.Env, seed: int) -> StableDQNAgent:

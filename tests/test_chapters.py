@@ -103,9 +103,19 @@ def test_the_pair_is_in_step(md_path):
 
 @each_chapter
 def test_outputs_come_from_one_execution_from_top_to_bottom(md_path):
-    assert [cell["execution_count"] for cell in code_cells(md_path)] == list(
-        range(1, len(code_cells(md_path)) + 1)
-    )
+    executed = [c for c in code_cells(md_path) if "skip-execution" not in tags(c)]
+    counts = [cell["execution_count"] for cell in executed]
+    assert counts == list(range(1, len(executed) + 1))
+
+
+@each_chapter
+def test_what_is_left_to_the_reader_is_skipped_by_nbval_too(md_path):
+    """The tags of nbclient and of nbval; one such cell, the training of minutes."""
+    skipped = [c for c in code_cells(md_path) if "skip" in "".join(tags(c))]
+    assert len(skipped) == (md_path.stem == "06_lander")
+    for cell in skipped:
+        assert {"skip-execution", "nbval-skip"} <= set(tags(cell))
+        assert not cell["outputs"]
 
 
 @each_chapter

@@ -207,6 +207,18 @@ def test_what_is_not_known_is_refused_with_what_is(arguments, listed, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_what_the_lander_needs_is_named(monkeypatch, tmp_path, capsys):
+    for name in [
+        name for name in sys.modules if name.startswith("gymnasium.envs.box2d")
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    command = ["run", "lander", "--seeds", "0", "--out", str(tmp_path / "runs")]
+    assert main(command) == 2
+    assert 'pip install "gymnasium[box2d]"' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("text", ["", "a", "3-1", "0-", "1,,2", "0,5-2"])
 def test_bad_seeds_are_refused(text):
     with pytest.raises(ValueError, match="シード"):
