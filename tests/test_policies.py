@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from rlbook_helpers import policies, train
 from rlbook_helpers.presets import PRESETS
 
+RECORDED = Path(__file__).parents[1] / "chapters/data/policies"
 LITTLE = dataclasses.replace(PRESETS["stable"], steps=120, average_steps=40)
 
 
@@ -103,3 +105,20 @@ def test_steps_beyond_the_training_are_refused(at, tmp_path):
     with pytest.raises((ValueError, TypeError), match="at"):
         policies.record(LITTLE, 3, at, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.book
+def test_the_recorded_policies_come_from_their_preset_and_seed():
+    """The first episodes of the training, made again: before rounding grows."""
+    pytest.importorskip("Box2D")
+    preset = PRESETS["lander"]
+    env = preset.make_env()
+    again = train(env, preset.make_agent(env, 50), steps=300, seed=50).returns
+    assert len(again) >= 2
+    for step in (50_000, 200_000):
+        path = RECORDED / f"lander/{step:06}.npz"
+        assert path.stat().st_size <= 100_000
+        about = policies.load(path).about
+        assert (about["seed"], about["step"]) == (50, step)
+        assert about["settings"] == dataclasses.asdict(preset)
+        np.testing.assert_allclose(again, about["returns"][: len(again)], atol=1)
