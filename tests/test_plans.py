@@ -88,7 +88,7 @@ def test_a_seed_run_again_starts_as_recorded(plan, arm):
     agent = preset.make_agent(env, kept["seed"])
     interval = preset.sync_interval
     again = train(env, agent, steps=80, sync_interval=interval, seed=kept["seed"])
-    assert len(again.returns) >= 3
+    assert len(again.returns) >= 2
     common = min(len(again.returns), len(kept["returns"]))
     assert again.returns[:common] == kept["returns"][:common]
 
