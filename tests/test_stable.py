@@ -186,5 +186,45 @@ def test_the_peers():
         assert row[6] == "" if p is None else same_p(row[6], p)
 
 
+def test_numbers_in_the_prose_are_those_of_the_records():
+    text = (CHAPTERS / "05_stable.md").read_text("utf-8")
+    added, left_out = scores("diagnosis"), scores("leave_one_out")
+    d = {arm: (v >= 475).sum() for arm, v in added.items()}
+    k = {arm: (v >= 475).sum() for arm, v in left_out.items()}
+    a = {arm: (v >= -100).sum() for arm, v in scores("acrobot").items()}
+    moon = (scores("lander")["stable"] >= 200).sum()
+    last = (scores("certificate")["stable"] >= 475).sum()
+    peers = {
+        arm: (evaluations(read(RUNS / f"05_peers/{arm}.jsonl")[1]) >= 475).sum()
+        for arm in ("chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
+    }
+    said = [
+        f"解けたシードは {d['base']} 個から {d['normalize']} 個に増えました",
+        f"**学習率を 4 倍にする**と {d['lr']} 個",
+        f"**バッファを 1,000 個に減らす**と {d['buffer_1000']} 個です",
+        f"`stable` で解けたのは {k['stable']} 個で",
+        f"解けたシードは {k['no_target']} 個に減りました",
+        f"外しても {k['normalize']} 個です",
+        f"0.5 のままにしても、{a['constant']} 個に減ります",
+        f"最後の評価で解けたのは {last} 個でした",
+        f"140 個のうち {k['stable'] + last} 個です",
+        f"既定値で {peers['sb3_default']} 個",
+        f"RL Zoo の設定で {peers['sb3_zoo']} 個",
+        f"CleanRL のハイパーパラメータで {peers['cleanrl']} 個",
+        f"40 個のうち {d['base']} 個から {d['normalize']} 個へ",
+        f"{d['base']} 個から {d['lr']} 個へ",
+        f"なくすと {k['stable']} 個から {k['no_target']} 個へ",
+        f"{k['stable']} / 40、{a['stable']} / 40、{moon} / 20",
+    ]
+    assert [sentence for sentence in said if sentence not in text] == []
+    assert peers["chapter_4"] == peers["oreilly"] == 1  # "1 個ずつ"
+    assert k["constant"] == 40 and a["clipped"] == 0 and moon == 20
+    ever = [
+        any(total >= 475 for _, total in run["checkpoints"])
+        for run in read(RUNS / "05_peers/sb3_zoo.jsonl")[1]
+    ]
+    assert all(ever)
+
+
 def test_the_chapter_is_shorter_than_it_was():
     assert len((CHAPTERS / "05_stable.md").read_text("utf-8").splitlines()) < 793
