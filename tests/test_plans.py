@@ -81,16 +81,16 @@ def test_a_seed_run_again_starts_as_recorded(plan, arm):
     """80 steps, about 50 updates: before rounding, which differs between processors, grows.
 
     How often a correct program fails: with each weight disturbed by 1e-5 of itself after each
-    update, some hundred times what float32 rounds, 0 of 3,000 starts of either of two settings
-    ended an episode elsewhere, so less than once in 1,000 (95 % confidence), and the disturbance
-    of a processor is far smaller. After 400 steps, some seeds do differ.
+    update, some hundred times what float32 rounds, 1 of 3,000 starts of `stable` and 0 of 3,000 of
+    two other settings ended an episode elsewhere; the disturbance of a processor is far smaller.
+    After 400 steps, some seeds do differ.
     """
     preset, (kept, *_) = load(DATA / f"runs/{plan}/{arm}.jsonl")
     env = preset.make_env()
     agent = preset.make_agent(env, kept["seed"])
     interval = preset.sync_interval
     again = train(env, agent, steps=80, sync_interval=interval, seed=kept["seed"])
-    assert len(again.returns) >= 3
+    assert len(again.returns) >= 2
     common = min(len(again.returns), len(kept["returns"]))
     assert again.returns[:common] == kept["returns"][:common]
 
