@@ -15,7 +15,7 @@ GLOSSARY = "book/glossary.html"
 WRITTEN = [
     *[
         "行動価値関数",
-        "収益の平均",
+        "報酬の合計",
         "Adamの学習率",
         "シグモイド関数",
         "次の状態",
