@@ -85,12 +85,14 @@ def test_a_seed_run_again_starts_as_recorded(plan, arm):
     two other settings ended an episode elsewhere; the disturbance of a processor is far smaller.
     After 400 steps, some seeds do differ.
     """
-    preset, (kept, *_) = load(DATA / f"runs/{plan}/{arm}.jsonl")
+    preset, runs = load(DATA / f"runs/{plan}/{arm}.jsonl")
+    # with three episodes within the 80 steps; each step rewards 1
+    kept = next(run for run in runs if sum(run["returns"][:3]) <= 80)
     env = preset.make_env()
     agent = preset.make_agent(env, kept["seed"])
     interval = preset.sync_interval
     again = train(env, agent, steps=80, sync_interval=interval, seed=kept["seed"])
-    assert len(again.returns) >= 2
+    assert len(again.returns) >= 3
     common = min(len(again.returns), len(kept["returns"]))
     assert again.returns[:common] == kept["returns"][:common]
 
