@@ -75,6 +75,16 @@ def test_a_python_that_is_too_old_is_named(checkout, monkeypatch, capsys):
     assert "Python 3.11 以上が必要です" in said and "found Python 3.10.12" in said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there")
+def test_what_a_link_leads_to_is_not_emptied(checkout, capsys):
+    theirs = checkout / "another project"
+    theirs.mkdir()
+    (theirs / "file").touch()
+    (checkout / ".venv").symlink_to(theirs)
+    assert ".venv がほかのフォルダへのリンクです" in refusal(capsys)
+    assert (theirs / "file").exists()
+
+
 @pytest.mark.parametrize("module", ["ensurepip", "venv"])
 def test_a_python_without_ensurepip_or_venv_is_told_the_package(
     checkout, monkeypatch, capsys, module

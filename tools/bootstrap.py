@@ -94,6 +94,12 @@ def is_installed(digest):
 def create_venv():
     import venv
 
+    if os.path.islink(VENV):
+        # venv would empty the folder behind the link, which may serve another project.
+        fail(
+            ".venv がほかのフォルダへのリンクです。リンクを消して、もう一度実行してください",
+            ".venv is a link to another folder; remove the link and try again",
+        )
     try:
         # Before all else, so that no interruption leaves a stamp on half an environment.
         if os.path.exists(STAMP):
