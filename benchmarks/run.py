@@ -98,7 +98,7 @@ def profile(names: tuple[str, ...], steps: int) -> dict[str, dict[str, float]]:
     agents = {name: LADDER[name](0) for name in names}
     loops = warm(
         {
-            name: training(agent, gym.make("CartPole-v1"), 0, SYNC_INTERVAL)
+            name: on_cartpole(lambda seed, agent=agent: agent, 0)
             for name, agent in agents.items()
         }
     )
