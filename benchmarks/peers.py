@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
+from unittest import mock
 
 import gymnasium as gym
 import numpy as np
@@ -22,9 +23,10 @@ from tqdm import tqdm
 
 from literal import LiteralAgent
 from rlbook_helpers import evaluate, train
+from rlbook_helpers.environments import TruncationEnds
 from rlbook_helpers.functions import relu_mlp
 from rlbook_helpers.plans import parse_seeds
-from rlbook_helpers.presets import PRESETS, TruncationEnds
+from rlbook_helpers.presets import PRESETS
 from rlbook_helpers.records import append, read
 from rlbook_helpers.sweeps import run_seed
 
@@ -73,12 +75,17 @@ def greedy_policy(model):
 
 def run_stable_baselines3(options: dict, checkpoint_steps: int, seed: int) -> dict:
     import torch
+    import torch.nn.functional as F
     from stable_baselines3 import DQN
     from stable_baselines3.common.callbacks import BaseCallback
 
     torch.set_num_threads(1)
     options = dict(options)
     steps = options.pop("steps")
+    checkpoint_steps = options.pop("checkpoint_steps", checkpoint_steps)
+    # Its DQN has no argument for the loss: it always takes Huber's.
+    losses = {"huber": F.smooth_l1_loss, "mse": F.mse_loss}
+    loss = losses[options.pop("loss", "huber")]
 
     class Watch(BaseCallback):
         seconds, checkpoints = 0.0, []
@@ -94,7 +101,8 @@ def run_stable_baselines3(options: dict, checkpoint_steps: int, seed: int) -> di
     model = DQN("MlpPolicy", gym.make(ENV_ID), seed=seed, device="cpu", **options)
     watch = Watch()
     start = time.perf_counter()
-    model.learn(steps, callback=watch)
+    with mock.patch.object(F, "smooth_l1_loss", loss):
+        model.learn(steps, callback=watch)
     seconds = time.perf_counter() - start - watch.seconds
     return result(seed, steps, seconds, watch.checkpoints, greedy_policy(model))
 

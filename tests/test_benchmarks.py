@@ -157,6 +157,23 @@ def test_a_policy_of_stable_baselines3_is_the_one_that_it_predicts():
     assert [policy(state) for state in states] == wanted.tolist()
 
 
+@pytest.mark.parametrize("loss", ["huber", "mse"])
+def test_stable_baselines3_trains_with_the_loss_of_the_plan(loss, monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    import torch.nn.functional as F
+
+    called = []
+    for name in ("smooth_l1_loss", "mse_loss"):
+        function = getattr(F, name)
+        monkeypatch.setattr(
+            F, name, lambda *a, n=name, f=function: (called.append(n), f(*a))[1]
+        )
+    options = {"steps": 110, "checkpoint_steps": 50, "loss": loss, "train_freq": 1}
+    run = peers.run("stable_baselines3", options, 1_000, 3)
+    assert set(called) == {{"huber": "smooth_l1_loss", "mse": "mse_loss"}[loss]}
+    assert [step for step, _ in run["checkpoints"]] == [50, 100]
+
+
 def test_what_is_recorded_is_not_run_again(monkeypatch, tmp_path, capsys):
     run = {"seed": 5, "steps": 1, "seconds": 1, "evaluation": [9], "versions": {}}
     records.append(tmp_path / "oreilly.jsonl", {}, run)
