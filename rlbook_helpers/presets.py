@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gymnasium as gym
 
 from rlbook_helpers import checks
+from rlbook_helpers.environments import TruncationEnds
 from rlbook_helpers.schedules import LinearSchedule
 from rlbook_helpers.stable import StableDQNAgent
 
@@ -101,18 +102,14 @@ class Preset:
                 f"env_id は状態がベクトルで行動が離散の環境にしてください: {self.env_id!r}"
             )
         schedules = {}
-        if self.lr_end is not None:
-            schedules["lr"] = LinearSchedule(self.lr, self.lr_end, self.steps)
-        if self.pessimism_end is not None:
-            schedules["pessimism"] = LinearSchedule(
-                self.pessimism, self.pessimism_end, self.steps
-            )
-        if self.epsilon_end is not None:
-            schedules["epsilon"] = LinearSchedule(
-                self.epsilon,
-                self.epsilon_end,
-                max(1, round(self.epsilon_part * self.steps)),
-            )
+        for name, part in (
+            ("lr", 1.0),
+            ("epsilon", self.epsilon_part),
+            ("pessimism", 1.0),
+        ):
+            if (end := getattr(self, f"{name}_end")) is not None:
+                length = max(1, round(part * self.steps))
+                schedules[name] = LinearSchedule(getattr(self, name), end, length)
         average_start = None
         if self.average_steps is not None:
             average_start = max(1, self.steps - self.average_steps + 1)
@@ -124,15 +121,6 @@ class Preset:
             seed=seed,
             **{name: getattr(self, name) for name in AGENT_OPTIONS},
         )
-
-
-class TruncationEnds(gym.Wrapper):
-    """打ち切り (truncated) を、終端 (terminated) として返します。"""
-
-    def step(self, action: int) -> tuple:
-        """env.step と同じです。truncated は、いつも False になります。"""
-        state, reward, terminated, truncated, info = self.env.step(action)
-        return state, reward, terminated or truncated, False, info
 
 
 ORIGINAL = Preset()
