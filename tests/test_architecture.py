@@ -24,7 +24,7 @@ MAY_IMPORT = {
         "optimizers",
         "replay_buffer",
     },
-    "environments": set(),
+    "environments": {"checks"},
     "scaling": set(),
     "stable": {"agents", "checks", "dezero_compat", "scaling", "schedules"},
     "checkpoints": {"checks", "stable"},
