@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("bs4")
 
-from by_hand import bootstrap, middle_mean
+from by_hand import bootstrap, clopper_pearson, fisher, middle_mean
 from notebooks import printed, tables
 from rlbook_helpers.records import load_records
 
@@ -56,6 +56,45 @@ def test_the_car_reaches_the_goal_against_the_prediction():
     ]
     assert [line for line in said if line not in TEXT] == []
     assert (values >= -110).all()  # "20 個すべて"
+
+
+def reached(plan, arm, nothing):
+    """Of each seed: episodes of the training that reached the goal, and whether the policy does."""
+    runs = load_records(DATA / f"runs/{plan}")[arm].runs
+    goals = [sum(total != nothing for total in run["returns"]) for run in runs]
+    shares = [sum(t != nothing for t in run["evaluation"]) / 100 for run in runs]
+    return np.array(goals), np.array(shares)
+
+
+def test_what_the_reward_of_each_step_does_cannot_be_told():
+    (rows,) = [rows for rows in tables("06_lander") if rows[0][0] == "毎ステップ −1"]
+    met = []
+    for row, (arm, nothing) in zip(rows, {"dense": -200, "sparse": 0}.items()):
+        goals, shares = reached("06_sparse", arm, nothing)
+        met.append(int((goals > 0).sum()))
+        middle = np.sort(goals)[9:11].mean()
+        assert row[1] == f"{met[-1]} / 20"
+        assert float(row[2]) == pytest.approx(middle, abs=0.51)
+        assert row[3] == f"{(shares > 0.5).sum()} / 20"
+    p = fisher(met[0], 20, met[1], 20)
+    assert f"ゴールに出会ったシードの数の差の p 値: {p:.2f}" in TEXT
+    assert p > 0.05  # "わかりません"
+    prose = (DATA.parent / "06_lander.md").read_text("utf-8")
+    assert f"{met[1]} 個のシードがゴールに出会います" in prose
+    assert f"もとの報酬では {met[0]} 個で" in prose
+
+
+def test_the_lock():
+    (rows,) = [rows for rows in tables("06_lander") if rows[0][0] == "4"]
+    assert [row[0] for row in rows] == ["4", "8", "12", "16", "20"]
+    for n, expected, opened, learned, interval in rows:
+        goals, shares = reached("06_lock", f"n{n}", 0)
+        k = int((shares > 0.5).sum())
+        assert float(expected) == pytest.approx(10_000 * 0.5 ** int(n), rel=0.06)
+        assert opened == f"{(goals > 0).sum()} / 20"
+        assert learned == f"{k} / 20"
+        found = [float(x.strip("% ")) / 100 for x in interval.split("から")]
+        assert found == pytest.approx(clopper_pearson(k, 20), abs=0.0051)
 
 
 def test_the_speed():
