@@ -212,7 +212,7 @@ def test_numbers_in_the_prose_are_those_of_the_records():
         f"140 個のうち {k['stable'] + last} 個です",
         f"既定値で {peers['sb3_default']} 個",
         f"RL Zoo の設定で {peers['sb3_zoo']} 個",
-        f"CleanRL のハイパーパラメータで {peers['cleanrl']} 個",
+        f"CleanRL のハイパーパラメータで {peers['cleanrl']} 個が解け",
         f"40 個のうち {d['base']} 個から {d['normalize']} 個へ",
         f"{d['base']} 個から {d['lr']} 個へ",
         f"なくすと {k['stable']} 個から {k['no_target']} 個へ",
@@ -220,6 +220,14 @@ def test_numbers_in_the_prose_are_those_of_the_records():
     ]
     assert [sentence for sentence in said if sentence not in text] == []
     assert peers["chapter_4"] == peers["oreilly"] == 1  # "1 個ずつ"
+    arms = ["chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]
+    p_values = holm([fisher(peers[arm], 20, 20, 20) for arm in arms])
+    assert [p < 0.05 for p in p_values] == [True] * 4 + [False]  # "この四つと"
+    steps = [
+        read(RUNS / f"05_peers/{arm}.jsonl")[1][0]["steps"]
+        for arm in ("cleanrl", "stable")
+    ]
+    assert steps[0] == 20 * steps[1]  # "20 倍です"
     assert k["constant"] == 40 and a["clipped"] == 0 and moon == 20
     ever = [
         any(total >= 475 for _, total in run["checkpoints"])
