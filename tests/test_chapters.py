@@ -240,7 +240,8 @@ each_chapter_in_form = pytest.mark.parametrize(
     [path for path in CHAPTERS if path.stem not in OLD_FORM],
     ids=lambda path: path.stem,
 )
-SOLUTION = '+++ {"jp-MarkdownHeadingCollapsed": true}\n\n#### 解答\n\n'
+# Two cells: what the heading folds stands below its own.
+SOLUTION = '+++ {"jp-MarkdownHeadingCollapsed": true}\n\n#### 解答\n\n+++\n\n'
 CELL = "```{code-cell} ipython3\n"
 
 
