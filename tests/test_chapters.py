@@ -231,3 +231,47 @@ def test_exercises_have_folded_executed_solutions(md_path):
     assert all(part.count("hide-cell") == 1 for part in parts)
     solutions = [cell for cell in code_cells(md_path) if "hide-cell" in tags(cell)]
     assert len(solutions) == len(parts) and all(cell["outputs"] for cell in solutions)
+
+
+# Still to be brought into the form that the two tests below ask for.
+OLD_FORM = {"05_stable", "06_lander"}
+each_chapter_in_form = pytest.mark.parametrize(
+    "md_path",
+    [path for path in CHAPTERS if path.stem not in OLD_FORM],
+    ids=lambda path: path.stem,
+)
+# Two cells: what the heading folds stands below its own.
+SOLUTION = '+++ {"jp-MarkdownHeadingCollapsed": true}\n\n#### 解答\n\n+++\n\n'
+CELL = "```{code-cell} ipython3\n"
+
+
+@each_chapter_in_form
+def test_solutions_say_in_prose_what_their_code_does(md_path):
+    """Below a heading that JupyterLab folds; what tools/folded_cells.py makes of it: test_pages."""
+    parts = re.split(r"^### 演習 ", md_path.read_text(encoding="utf-8"), flags=re.M)[1:]
+    for part in parts:
+        question, *solutions = part.split(SOLUTION)
+        assert CELL not in question and len(solutions) == 1, part
+        prose, _, code = solutions[0].partition(CELL)
+        assert len(re.findall("[ぁ-ん]", prose)) >= 20, part
+        first = code.removeprefix(":tags: [").partition("]\n\n")
+        assert first[0].split(", ")[0] == "hide-cell"
+        assert not first[2].startswith("#"), part
+
+
+def only_draws(cell: dict) -> bool:
+    return "figure" in cell["metadata"].get("mystnb", {})
+
+
+def only_checks(cell: dict) -> bool:
+    lines = "".join(texts(cell)).splitlines()
+    return bool(lines) and all(re.search(r": (True|False)$", line) for line in lines)
+
+
+@each_chapter_in_form
+def test_code_that_only_draws_or_checks_is_folded(md_path):
+    otherwise_hidden = {"hide-cell", "hide-output", "remove-cell"}
+    for cell in code_cells(md_path):
+        if not otherwise_hidden & set(tags(cell)):
+            folded = only_draws(cell) or only_checks(cell)
+            assert ("hide-input" in tags(cell)) == folded, "".join(cell["source"])
