@@ -32,11 +32,12 @@ INK, BLUE, ORANGE, GREEN, RED, GREY = (
     "#b3261e",
     "#9aa5b1",
 )
-# ページからはみ出さず、横に長い動画では、操作部が画面を隠さないように下を空けます
+# ページからはみ出さず、操作部が画面を隠さないように、いつも下を空けます
 VIDEO_STYLE = (
-    "max-width: 100%; height: auto; min-height: 11rem; "
+    "max-width: 100%; height: auto; min-height: 11rem; aspect-ratio: {width} / {height}; "
     "object-fit: contain; object-position: top; background: #fff"
 )
+CONTROLS = 90  # 操作部の高さ (画素)。電話の幅に縮んでも足ります
 
 
 def setup_display() -> None:
@@ -297,7 +298,7 @@ def side_by_side(
 
 
 def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
-    """画面の列を MP4 の動画にします。再生、停止、早送りは、ブラウザの操作部で行えます。
+    """画面の列を、くり返し再生できる MP4 の動画にします。操作は、下に出るブラウザの操作部で行えます。
 
     引数:
         frames: 画面 T 枚。それぞれ (高さ, 幅, 3)、uint8。高さと幅は偶数。
@@ -338,11 +339,12 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
             writer.send(np.ascontiguousarray(frame))
         writer.close()
         data = path.read_bytes()
+    style = VIDEO_STYLE.format(width=width, height=height + CONTROLS)
     return Video(
         data,
         embed=True,
         mimetype="video/mp4",
         width=width,
-        html_attributes='controls playsinline preload="auto" '
-        f'style="{VIDEO_STYLE}" aria-label="{html.escape(alt)}"',
+        html_attributes='controls loop playsinline preload="auto" '
+        f'style="{style}" aria-label="{html.escape(alt)}"',
     )
