@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Video
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from pygments import highlight
@@ -181,7 +182,7 @@ def plot_action_values(
         Q: 行動価値 (高さ, 幅, 4)。行動は 0 上、1 下、2 左、3 右。
         path: たどった状態の列。太い線で結びます。空なら描きません。
         error: Q が行動価値の誤差なら True。別の色で塗り、枠をつけません。
-        ax: 描く座標軸。None なら、新しい図を作ります。
+        ax: 描く座標軸。None なら、色の目盛りのついた新しい図を作ります。
     戻り値:
         描いた座標軸。
     """
@@ -189,12 +190,16 @@ def plot_action_values(
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]  # 左上から時計回り。y は下向き
     sides = [(0, 1), (3, 2), (0, 3), (1, 2)]  # 上、下、左、右の辺の両端
     label_at = [(0.5, 0.27), (0.5, 0.84), (0.22, 0.55), (0.78, 0.55)]
-    cmap = plt.get_cmap("PuOr" if error else "RdYlGn")
+    # どの盤も同じ色の目盛り: -1 から 1 まで。濃すぎて数が読めない両端は使いません
+    ends = plt.get_cmap("PuOr" if error else "RdYlGn")(np.linspace(0.1, 0.9, 256))
+    scale = plt.cm.ScalarMappable(plt.Normalize(-1, 1), ListedColormap(ends))
     frame = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": INK}
     text = {"ha": "center", "va": "center"}
 
     if ax is None:
-        _, ax = plt.subplots(figsize=(5.6, 4.2))
+        fig, ax = plt.subplots(figsize=(6.2, 4.2))
+        name = "行動価値の誤差" if error else "行動価値"
+        fig.colorbar(scale, ax=ax, shrink=0.6, label=name)
     for y, x in env.states():
         if (y, x) == env.wall_state:
             ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=GREY))
@@ -208,8 +213,7 @@ def plot_action_values(
                 (x + dx, y + dy)
                 for dx, dy in (*(corners[i] for i in sides[action]), centre)
             ]
-            # どの盤も同じ色の目盛り: -1 から 1 まで
-            colour = cmap(0.5 + np.clip(q, -1, 1) * 0.4)
+            colour = scale.to_rgba(np.clip(q, -1, 1))
             ax.add_patch(plt.Polygon(points, facecolor=colour, edgecolor="white"))
             greedy = not error and q == Q[y, x].max()
             dx, dy = label_at[action]
