@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Video
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from pygments import highlight
@@ -32,11 +33,12 @@ INK, BLUE, ORANGE, GREEN, RED, GREY = (
     "#b3261e",
     "#9aa5b1",
 )
-# ページからはみ出さず、横に長い動画では、操作部が画面を隠さないように下を空けます
+# ページからはみ出さず、操作部が画面を隠さないように、いつも下を空けます
 VIDEO_STYLE = (
-    "max-width: 100%; height: auto; min-height: 11rem; "
+    "max-width: 100%; height: auto; min-height: 11rem; aspect-ratio: {width} / {height}; "
     "object-fit: contain; object-position: top; background: #fff"
 )
+CONTROLS = 90  # 操作部の高さ (画素)。電話の幅に縮んでも足ります
 
 
 def setup_display() -> None:
@@ -180,7 +182,7 @@ def plot_action_values(
         Q: 行動価値 (高さ, 幅, 4)。行動は 0 上、1 下、2 左、3 右。
         path: たどった状態の列。太い線で結びます。空なら描きません。
         error: Q が行動価値の誤差なら True。別の色で塗り、枠をつけません。
-        ax: 描く座標軸。None なら、新しい図を作ります。
+        ax: 描く座標軸。None なら、色の目盛りのついた新しい図を作ります。
     戻り値:
         描いた座標軸。
     """
@@ -188,12 +190,16 @@ def plot_action_values(
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]  # 左上から時計回り。y は下向き
     sides = [(0, 1), (3, 2), (0, 3), (1, 2)]  # 上、下、左、右の辺の両端
     label_at = [(0.5, 0.27), (0.5, 0.84), (0.22, 0.55), (0.78, 0.55)]
-    cmap = plt.get_cmap("PuOr" if error else "RdYlGn")
+    # どの盤も同じ色の目盛り: -1 から 1 まで。濃すぎて数が読めない両端は使いません
+    ends = plt.get_cmap("PuOr" if error else "RdYlGn")(np.linspace(0.1, 0.9, 256))
+    scale = plt.cm.ScalarMappable(plt.Normalize(-1, 1), ListedColormap(ends))
     frame = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": INK}
     text = {"ha": "center", "va": "center"}
 
     if ax is None:
-        _, ax = plt.subplots(figsize=(5.6, 4.2))
+        fig, ax = plt.subplots(figsize=(6.2, 4.2))
+        name = "行動価値の誤差" if error else "行動価値"
+        fig.colorbar(scale, ax=ax, shrink=0.6, label=name)
     for y, x in env.states():
         if (y, x) == env.wall_state:
             ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=GREY))
@@ -207,8 +213,7 @@ def plot_action_values(
                 (x + dx, y + dy)
                 for dx, dy in (*(corners[i] for i in sides[action]), centre)
             ]
-            # どの盤も同じ色の目盛り: -1 から 1 まで
-            colour = cmap(0.5 + np.clip(q, -1, 1) * 0.4)
+            colour = scale.to_rgba(np.clip(q, -1, 1))
             ax.add_patch(plt.Polygon(points, facecolor=colour, edgecolor="white"))
             greedy = not error and q == Q[y, x].max()
             dx, dy = label_at[action]
@@ -297,7 +302,7 @@ def side_by_side(
 
 
 def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
-    """画面の列を MP4 の動画にします。再生、停止、早送りは、ブラウザの操作部で行えます。
+    """画面の列を、くり返し再生できる MP4 の動画にします。操作は、下に出るブラウザの操作部で行えます。
 
     引数:
         frames: 画面 T 枚。それぞれ (高さ, 幅, 3)、uint8。高さと幅は偶数。
@@ -338,11 +343,12 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
             writer.send(np.ascontiguousarray(frame))
         writer.close()
         data = path.read_bytes()
+    style = VIDEO_STYLE.format(width=width, height=height + CONTROLS)
     return Video(
         data,
         embed=True,
         mimetype="video/mp4",
         width=width,
-        html_attributes='controls playsinline preload="auto" '
-        f'style="{VIDEO_STYLE}" aria-label="{html.escape(alt)}"',
+        html_attributes='controls loop playsinline preload="auto" '
+        f'style="{style}" aria-label="{html.escape(alt)}"',
     )

@@ -22,6 +22,27 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".citation-list[role=list]").forEach((e) => e.removeAttribute("role"));
 });
 
+// A long listing of the package shows its beginning. Without this script it is whole.
+const LINES = 40;
+document.addEventListener("DOMContentLoaded", () =>
+  document.querySelectorAll(".cell_output .highlight").forEach((listing) => {
+    if (listing.textContent.split("\n").length <= LINES) return;
+    const button = document.createElement("button");
+    const show = (all) => {
+      listing.classList.toggle("shortened", !all);
+      button.textContent = all ? "はじめだけを見る" : "全部を見る";
+      button.ariaExpanded = all;
+    };
+    button.className = "show-all";
+    button.onclick = () => {
+      const all = listing.classList.contains("shortened");
+      show(all);
+      if (!all) listing.scrollIntoView({ block: "nearest" });
+    };
+    show(false);
+    listing.after(button);
+  }));
+
 // On paper nothing can be unfolded.
 addEventListener("beforeprint", () =>
   document.querySelectorAll("article details").forEach((e) => { e.open = true; }));
