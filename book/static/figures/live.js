@@ -136,7 +136,7 @@ const live = (() => {
       return make("button", { type: "button", className: "live-button", onclick }, text);
     }
 
-    /** A slider with its name and value. onmove gets the number. */
+    /** A slider with its name and value. onmove gets the number; move() moves it from here. */
     slider(name, { min, max, step, value, show = String }, onmove) {
       const output = make("output", {}, show(value));
       const input = make("input", { type: "range", min, max, step, value });
@@ -146,7 +146,12 @@ const live = (() => {
         onmove(input.valueAsNumber);
       };
       input.setAttribute("aria-valuetext", output.textContent);
-      return make("label", { className: "live-slider" }, make("span", {}, name), input, output);
+      const label = make("label", { className: "live-slider" }, make("span", {}, name), input, output);
+      label.move = (to) => {
+        input.value = to;
+        input.oninput();
+      };
+      return label;
     }
 
     /** One of several, of which all are seen. choices: {value: text}; onchange gets the value. */
@@ -162,8 +167,8 @@ const live = (() => {
     }
 
     /** The line that tells what happens; a screen reader reads it aloud. */
-    status() {
-      this.told = this.add("p", { className: "live-status", role: "status" });
+    status(place = this.root) {
+      this.told = place.appendChild(make("p", { className: "live-status", role: "status" }));
     }
 
     /** aloud: the reader did it, or waits for it. */

@@ -53,7 +53,7 @@ class Policy {
 }
 
 const SIDES = ["左", "右"];
-const DRIVERS = { you: "あなた", random: "ランダム", chapter4: "第 4 章の DQN", stable: "stable" };
+const DRIVERS = { you: "あなた", random: "ランダム", chapter4: "第 4 章", stable: "stable" };
 const SPEEDS = [0.1, 0.2, 0.5, 1];
 const RECOVERED = 50; // so many steps after a knock, the pole has recovered
 
@@ -71,12 +71,12 @@ class Pole extends live.Figure {
       const choices = Object.fromEntries(drivers.map((name) => [name, DRIVERS[name]]));
       head.append(this.choice("動かす人", choices, this.driver, (name) => this.hand(name)));
     }
+    this.status(head);
     this.counter = live.make("output", { className: "live-counter", "aria-live": "off" });
     head.append(this.counter);
     this.buildStage();
-    this.buildControls(drivers);
-    this.status();
-    this.buildReadings();
+    this.buildControls();
+    this.buildReadings(drivers.length > 1);
     this.hand(this.driver);
   }
 
@@ -94,7 +94,8 @@ class Pole extends live.Figure {
       this.press(offsetX < this.scene.clientWidth / 2 ? 0 : 1);
   }
 
-  buildReadings() {
+  /** The state and the values; with their ceiling, where the reader knows what that is. */
+  buildReadings(ceiling) {
     const names = ["カートの位置", "カートの速度", "棒の角度", "棒の角速度"];
     this.numbers = names.map(() => live.make("dd"));
     this.add("dl", { className: "live-numbers" }, ...names.map((name, k) =>
@@ -104,22 +105,21 @@ class Pole extends live.Figure {
     this.values = this.add("div", { className: "live-bars" });
     SIDES.forEach((side, k) => this.values.append(live.make("span", {}, `Q(${side})`),
       live.make("span", { className: "live-axis" }, this.bars[k]), this.barTexts[k]));
+    this.values.classList.toggle("with-ceiling", ceiling);
     this.explained = this.add("p", { className: "live-note" });
   }
 
-  buildControls(drivers) {
+  buildControls() {
     this.pushes = [0, 1].map((side) => this.button("", () => this.press(side)));
     this.playButton = this.button("", () => this.toggle());
-    this.row(this.pushes[0], this.playButton, this.button("はじめから", () => this.restart()), this.pushes[1]);
+    this.row(...this.pushes, this.playButton, this.button("はじめから", () => this.restart()));
     this.knockSlider = this.slider("押す強さ", {
       min: 0.2, max: 3, step: 0.2, value: this.knock, show: (v) => `${live.number(v, 1)} rad/s`,
     }, (value) => { this.knock = value; });
-    const start = drivers[0] === "you" ? 1 : 3;
-    this.speed = SPEEDS[start];
-    const speedSlider = this.slider("速さ", {
-      min: 0, max: 3, step: 1, value: start, show: (k) => `実際の ${SPEEDS[k]} 倍`,
+    this.speedSlider = this.slider("速さ", {
+      min: 0, max: 3, step: 1, value: 3, show: (k) => `実際の ${SPEEDS[k]} 倍`,
     }, (k) => { this.speed = SPEEDS[k]; });
-    this.row(this.knockSlider, speedSlider);
+    this.row(this.knockSlider, this.speedSlider);
   }
 
   get byHand() {
@@ -130,9 +130,10 @@ class Pole extends live.Figure {
   hand(driver) {
     this.driver = driver;
     const what = this.byHand ? "カート" : "棒";
-    this.pushes[0].textContent = `← ${what}を左へ押す`;
-    this.pushes[1].textContent = `${what}を右へ押す →`;
+    this.pushes[0].textContent = `← ${what}を左へ`;
+    this.pushes[1].textContent = `${what}を右へ →`;
     this.knockSlider.hidden = this.byHand;
+    this.speedSlider.move(this.byHand ? 1 : 3);
     this.stage.setAttribute("aria-label",
       `倒立振子。左右の矢印キーで${what}を押します。スペースキーで、止めたり動かしたりします。`);
     this.restart();
@@ -163,7 +164,7 @@ class Pole extends live.Figure {
     this.pushed = null; // the last knock: its side, its step, the largest angle since
     if (aloud) {
       this.say(this.byHand
-        ? "カートを左か右へ押すと始まります。次に押すまで、同じほうへ押しつづけます。"
+        ? "カートを左か右へ押すと始まります。"
         : "棒を左か右へ押してみてください。");
     }
     this.play(this.begun && !this.byHand && !live.calm.matches);
@@ -186,6 +187,7 @@ class Pole extends live.Figure {
   press(side) {
     if (this.byHand) {
       if (this.ended) this.restart();
+      this.say("次に押すまで、同じほうへ押しつづけます。");
       this.action = side;
       this.play(true);
     } else if (!this.ended) {
@@ -275,8 +277,9 @@ class Pole extends live.Figure {
       bar.style.transform = `scaleX(${Math.max((0.8 * values[k]) / ceiling, 0)})`;
       this.barTexts[k].textContent = live.number(values[k], 2);
     });
-    this.explained.textContent = "カートを左右へ押すことの価値の見積もり。大きいほうへ押します。"
-      + `縦の線は、価値の上限 1 / (1 − γ) = ${live.number(ceiling, 0)} です。`;
+    const line = this.values.classList.contains("with-ceiling")
+      ? `縦の線は、価値の上限 1 / (1 − γ) = ${live.number(ceiling, 0)} です。` : "";
+    this.explained.textContent = `カートを左右へ押すことの価値の見積もり。大きいほうへ押します。${line}`;
   }
 
   /** The scene: in the middle x = 0, angles as they are, the pole longer than it is. */
@@ -345,7 +348,7 @@ class Pole extends live.Figure {
     }
     if (this.pushed && this.steps - this.pushed.step < 15) {
       const side = this.pushed.side ? 1 : -1;
-      arrow(colours.ink, tip[0] - side * 50, tip[1] + 8, side * 40);
+      arrow(colours.ink, tip[0] - side * 52, tip[1] + 24, side * 42);
     }
   }
 }
