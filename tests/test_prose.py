@@ -24,6 +24,7 @@ SOURCES = [
     "book/*.html",
     "book/static/*.css",
     "book/static/*.js",
+    "book/static/figures/*.js",
     "book/locale/**/*.po",
     "chapters/*.md",
     "rlbook_helpers/*.py",
