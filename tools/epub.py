@@ -25,6 +25,7 @@ import yaml
 from docutils import nodes
 from jupyter_book.sphinx import build_sphinx
 from math_core import LatexError, LatexToMathML
+from quiz import quiz_answer, quiz_question
 from sphinx import addnodes
 from sphinx.builders.epub3 import Epub3Builder
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -143,6 +144,27 @@ class UnfoldSolutions(OfTheBook):
             if cell.get("hide_mode") == "all":  # the others are listings
                 cell.insert(0, nodes.paragraph("", "解答", classes=["solution"]))
             cell.attributes.pop("hide_mode", None)
+
+
+class UnfoldQuizzes(OfTheBook):
+    """The explanations of the answers come together after the last question."""
+
+    default_priority = 198
+
+    def run(self, **kwargs):
+        for quiz in self.document.findall(nodes.container):
+            if "quiz" not in quiz["classes"]:
+                continue
+            (hint,) = quiz.findall(lambda node: "quiz-hint" in node.get("classes", ()))
+            hint.children = [nodes.Text("答えとその理由は、問いのあとにまとめてあります。")]
+            quiz += nodes.paragraph("", "答え", classes=["solution"])
+            for question in list(quiz.findall(quiz_question)):
+                reasons = nodes.enumerated_list(enumtype="upperalpha")
+                for answer in list(question.findall(quiz_answer)):
+                    label, reason = answer
+                    answer.replace_self(nodes.paragraph("", "", *label.children))
+                    reasons += nodes.list_item("", reason)
+                quiz += [nodes.paragraph("", "", question[0][0].deepcopy()), reasons]
 
 
 class CleanRawHtml(OfTheBook):
@@ -349,6 +371,7 @@ def setup(app):
     app.add_builder(Builder)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_post_transform(UnfoldSolutions)
+    app.add_post_transform(UnfoldQuizzes)
     app.add_post_transform(CleanRawHtml)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
