@@ -120,9 +120,7 @@ def hand_loss(agent: Agent, batch: list[tuple], targets: list[float]) -> float:
 def td_targets(program: Program, seed: int = 0) -> Finding:
     """最初の損失を、TD ターゲットから手で計算した損失と比べます。"""
     agent = program.make_agent(seed=seed)
-    if hasattr(
-        agent, "qnet_target"
-    ):  # 二つのネットワークを見分けられるように、ずらします
+    if hasattr(agent, "qnet_target"):  # 二つを見分けられるように、ずらします
         agent.qnet_target.l3.b.data -= 1
     batch = first_batch(agent, seed)
     expected = hand_loss(agent, batch, [td_target(agent, t) for t in batch])
@@ -300,15 +298,36 @@ EXAMINATIONS = {
     "probe_acted": _probe(probes.Acted),
     "probe_both": _probe(probes.Both),
     "probe_truncated": probe_truncated,
+    "ceiling": ceiling,
     "td_targets": td_targets,
     "gradient": gradient,
     "first_step": first_step,
     "overfit": overfit,
-    "ceiling": ceiling,
     "synchronization": synchronization,
     "loop": loop,
     "buffer": buffer,
     "actions": actions,
     "evaluation": evaluation,
     "baselines": baselines,
+}
+
+# 図や文に使う、検査の呼び名
+TITLES = {
+    "probe_constant": "報酬が一定の環境",
+    "probe_observed": "状態で決まる環境",
+    "probe_delayed": "一歩遅れる環境",
+    "probe_acted": "行動で決まる環境",
+    "probe_both": "状態と行動で決まる環境",
+    "probe_truncated": "打ち切られる環境",
+    "ceiling": "価値の天井",
+    "td_targets": "TD ターゲットの手計算",
+    "gradient": "勾配の有限差分",
+    "first_step": "最初の一歩",
+    "overfit": "少ない遷移を覚えこむ",
+    "synchronization": "同期",
+    "loop": "ループが渡す遷移",
+    "buffer": "バッファから出る遷移",
+    "actions": "行動の割合",
+    "evaluation": "評価の方策",
+    "baselines": "基準の方策",
 }

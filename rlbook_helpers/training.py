@@ -150,7 +150,7 @@ def train(
     return record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """学習のプログラムの全体。診療所 (第 7 章) で調べる相手です。
 
