@@ -264,9 +264,9 @@ def actions(program: Program, seed: int = 0) -> Finding:
 
 
 def evaluation(program: Program, seed: int = 0) -> Finding:
-    """ε を 1 にしても、評価の方策が、いつも貪欲な行動を選ぶかを見ます。"""
+    """ε を 0.5 にしても、評価の方策が、いつも貪欲な行動を選ぶかを見ます。"""
     agent = program.make_agent(seed=seed)
-    agent.epsilon = 1.0
+    agent.epsilon = 0.5
     policy, state = program.policy(agent), probes.observe(0.5)
     wrong = sum(policy(state) != agent.greedy_action(state) for _ in range(50))
     return Finding(wrong == 0, f"50 回のうち {wrong} 回、貪欲でない行動を選びました。")
