@@ -23,12 +23,14 @@ class Patient:
 
     属性:
         title: 病名。
+        why: その行が、なぜ悪いか。
         line: 正しい行。
         broken: その代わりに、患者にある行。
         program: 患者のプログラム。
     """
 
     title: str
+    why: str
     line: str
     broken: str
     program: Program
@@ -140,18 +142,20 @@ def _sick(base: type, function: Callable, line: str, broken: str) -> type:
     return type("Patient", (base,), {function.__name__: changed})
 
 
-def _agent(title, function, line, broken, base=DQNAgent) -> Patient:
-    return Patient(title, line, broken, Program(_sick(base, function, line, broken)))
+def _agent(title, why, function, line, broken, base=DQNAgent) -> Patient:
+    return Patient(
+        title, why, line, broken, Program(_sick(base, function, line, broken))
+    )
 
 
-def _buffer(title, function, line, broken) -> Patient:
+def _buffer(title, why, function, line, broken) -> Patient:
     buffer_class = _sick(PlainBuffer, function, line, broken)
-    return Patient(title, line, broken, Program(agent_with(buffer_class)))
+    return Patient(title, why, line, broken, Program(agent_with(buffer_class)))
 
 
-def _loop(title, line, broken, make_agent=DQNAgent) -> Patient:
+def _loop(title, why, line, broken, make_agent=DQNAgent) -> Patient:
     loop = with_line(train_episode, line, broken)
-    return Patient(title, line, broken, Program(make_agent, train_episode=loop))
+    return Patient(title, why, line, broken, Program(make_agent, train_episode=loop))
 
 
 _UPDATE = "loss = agent.update(state, action, reward, next_state, terminated)"
@@ -160,40 +164,47 @@ _NEXT_VALUE = "return self.qnet_target.predict(next_state).max(axis=1)"
 PATIENTS = {
     "no_mask": _agent(
         "終端のマスクを落とした",
+        "終わったあとの状態にも価値があることになり、学習するほど、ない価値が積みあがります。",
         DQNAgent.update,
         "target = reward + self.gamma * self.next_value(next_state) * (done == 0)",
         "target = reward + self.gamma * self.next_value(next_state)",
     ),
     "truncation_terminal": _loop(
         "打ち切りを終端として覚えた",
+        "時間切れの先にも価値はあるのに、そこで 0 になると教えています。時間切れまで届かないうちは、どこにも現れません。",
         _UPDATE,
         "loss = agent.update(state, action, reward, next_state, terminated or truncated)",
     ),
     "swapped_ends": _loop(
         "終端と打ち切りを取りちがえた",
+        "五つの戻り値の順がずれただけで、終端の先の価値を数え、打ち切りの先の価値を捨てます。",
         "next_state, reward, terminated, truncated, _ = env.step(action)",
         "next_state, reward, truncated, terminated, _ = env.step(action)",
     ),
     "max_over_all": _agent(
         "最大をとる軸をまちがえた",
+        "ミニバッチのすべての状態で、いちばん大きな価値を使いまわしています。形は合うので、例外は出ません。",
         DQNAgent.next_value,
         _NEXT_VALUE,
         "return self.qnet_target.predict(next_state).max()",
     ),
     "online_target": _agent(
         "ターゲットをオンラインネットワークで求めた",
+        "ターゲットネットワークが、どこにも使われていません。更新のたびに目標が動き、同期の天井も効きません。",
         DQNAgent.next_value,
         _NEXT_VALUE,
         "return self.qnet.predict(next_state).max(axis=1)",
     ),
     "never_synced": Patient(
         "一度も同期しない",
+        "ターゲットネットワークは、いつまでも学習の前の重みのままです。一歩先の価値しか学べません。",
         "train(env, agent, episodes=300, sync_interval=20)",
         "train(env, agent, episodes=300)",
         Program(DQNAgent, sync_interval=None),
     ),
     "broadcast_loss": _agent(
         "形 (B,) から形 (B, 1) を引いた",
+        "差の形は (B, B) になり、どの価値も、ミニバッチのすべての TD ターゲットに近づきます。つまり、平均しか学べません。",
         PlainLossAgent.get_loss,
         "q = qs[np.arange(len(action)), action]  # (B,)",
         "q = qs[np.arange(len(action)), action].reshape(-1, 1)  # (B, 1)",
@@ -201,6 +212,7 @@ PATIENTS = {
     ),
     "gradient_into_target": _agent(
         "ターゲットに勾配を流した",
+        "損失を減らすために、いまの価値を上げるだけでなく、次の価値を下げることもしてしまいます。",
         DQNAgent.next_value,
         _NEXT_VALUE,
         "return F.max(self.qnet(next_state), axis=1)",
@@ -208,46 +220,54 @@ PATIENTS = {
     ),
     "state_out_of_step": _loop(
         "行動と状態が一歩ずれた",
+        "行動の前の状態の代わりに、行動の後の状態を覚えています。行動と結果が、つながりません。",
         f"{_UPDATE}\n        state = next_state",
         f"state = next_state\n        {_UPDATE}",
     ),
     "reused_array": _loop(
         "状態の配列を、写さずに使いまわした",
+        "バッファの中の状態が、どれも同じ配列を指しているので、新しい状態を書くと、古い遷移の状態まで変わります。",
         "state = next_state",
         "state[:] = next_state",
         agent_with(DequeBuffer),
     ),
     "ring_off_by_one": _buffer(
         "リングバッファの場所が一つずれた",
+        "0 番の場所が、一周するまで空のままです。取り出すときには、起きていない遷移が混ざります。",
         PlainBuffer.add,
         "i = self.num_added % self.buffer_size",
         "i = (self.num_added + 1) % self.buffer_size",
     ),
     "inverted_epsilon": _agent(
         "ε の不等号が逆",
+        "確率 ε で貪欲に、残りは一様に行動しています。学習は進んでも、集まるのは無作為な経験です。",
         DQNAgent.get_action,
         "if self.rng.random() < self.epsilon:",
         "if self.rng.random() > self.epsilon:",
     ),
     "exploring_evaluation": Patient(
         "ε を残したまま評価した",
+        "学習した方策ではなく、ときどき無作為に動く方策を測っています。",
         "evaluate(env, agent.greedy_action, episodes=20)",
         "evaluate(env, agent.get_action, episodes=20)",
         Program(DQNAgent, policy=lambda agent: agent.get_action),
     ),
     "clipped_reward": _loop(
         "報酬を切りつめた",
+        "-1 から 1 に収まる報酬には害がなく、もっと大きな報酬の違いは消えてしまいます。",
         _UPDATE,
         _UPDATE.replace("reward", "np.clip(reward, -1, 1)"),
     ),
     "hundredfold_lr": _agent(
         "学習率が百倍",
+        "一歩が大きすぎて、合わせようとした値を通りこします。それでも価値は、どこかで落ちつくことがあります。",
         DQNAgent.__init__,
         "lr: float = 0.0005,",
         "lr: float = 0.05,",
     ),
     "integer_states": _buffer(
         "状態を整数の配列に覚えた",
+        "小数は切り捨てられ、-1 より大きく 1 より小さい状態は、どれも 0 になります。行動を選ぶときの状態とも合いません。",
         PlainBuffer.__init__,
         "self.state = np.zeros((buffer_size, 4), dtype=np.float32)  # (N, D)",
         "self.state = np.zeros((buffer_size, 4), dtype=np.int64)  # (N, D)",
