@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "clinic": {"agents", "checks", "examinations", "patients", "training"},
     "presets": {"agents", "checks", "patients", "schedules", "stable", "training"},
     "policies": {"checks", "functions", "presets", "stable", "training"},
-    "records": {"presets", "statistics"},
+    "records": {"checks", "presets", "statistics"},
     "sweeps": {"checkpoints", "presets", "records", "training"},
     "plans": {"presets"},
     "experiments": {"checks", "plans", "policies", "presets", "records", "sweeps"},
