@@ -3,8 +3,8 @@
 検査は、エージェントの get_action、greedy_action、update と、gamma、epsilon、qnet を使います。
 replay_buffer や qnet_target のないエージェントには、それを調べる検査をしません。
 
-出典: 小さな環境は Jones (2021)、一つのミニバッチを覚えこませることは Karpathy (2019)、基準の方策と
-比べることは Schulman (2016) と Rahtz (2018)。
+出典: 小さな環境は Jones (2021) と Osband ほか (2020)。少ない遷移を覚えこませることと、基準の方策を
+先に測ることは Karpathy (2019)。
 """
 
 from collections.abc import Callable
