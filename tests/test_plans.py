@@ -41,7 +41,9 @@ def test_an_arm_was_run_as_its_plan_says(plan, arm):
     preset, runs = load(DATA / f"runs/{plan}/{arm}.jsonl")
     assert preset == PLANS[plan].arms[arm]
     assert [run["seed"] for run in runs] == PLANS[plan].seeds
-    assert all(len(run["evaluation"]) == 100 for run in runs)
+    evaluated = 20 if plan == "07_clinic" else 100
+    assert preset.evaluation_episodes == evaluated
+    assert all(len(run["evaluation"]) == evaluated for run in runs)
     if preset.steps:
         assert all(run["steps"] == preset.steps for run in runs)
     if preset.checkpoint_steps:
