@@ -155,7 +155,8 @@ def _buffer(title, why, function, line, broken) -> Patient:
 
 def _loop(title, why, line, broken, make_agent=DQNAgent) -> Patient:
     loop = with_line(train_episode, line, broken)
-    return Patient(title, why, line, broken, Program(make_agent, train_episode=loop))
+    shown = ("\n".join(map(str.strip, text.split("\n"))) for text in (line, broken))
+    return Patient(title, why, *shown, Program(make_agent, train_episode=loop))
 
 
 _UPDATE = "loss = agent.update(state, action, reward, next_state, terminated)"
