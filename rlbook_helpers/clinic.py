@@ -100,13 +100,13 @@ def grade(seed: int, round: int, *diagnoses: str) -> Verdict:
         )
     found = examine(program_of(*answer))
     if set(diagnoses) == set(answer):
-        return Verdict(True, " ".join(_reason(name, found) for name in answer))
+        return Verdict(True, "\n".join(_reason(name, found) for name in answer))
     wrong = [name for name in diagnoses if name not in answer]
     right = [
         f"「{DIAGNOSES[name]}」は正解です。" for name in answer if name in diagnoses
     ]
     objections = [_objection(name, found, alone=len(answer) == 1) for name in wrong]
-    return Verdict(False, " ".join([*right, *objections]))
+    return Verdict(False, "\n".join([*right, *objections]))
 
 
 def examine(program: Program, seed: int = 0) -> dict[str, Finding]:

@@ -155,7 +155,8 @@ def _buffer(title, why, function, line, broken) -> Patient:
 
 def _loop(title, why, line, broken, make_agent=DQNAgent) -> Patient:
     loop = with_line(train_episode, line, broken)
-    return Patient(title, why, line, broken, Program(make_agent, train_episode=loop))
+    shown = ("\n".join(map(str.strip, text.split("\n"))) for text in (line, broken))
+    return Patient(title, why, *shown, Program(make_agent, train_episode=loop))
 
 
 _UPDATE = "loss = agent.update(state, action, reward, next_state, terminated)"
@@ -267,7 +268,7 @@ PATIENTS = {
     ),
     "integer_states": _buffer(
         "状態を整数の配列に覚えた",
-        "小数は切り捨てられ、-1 より大きく 1 より小さい状態は、どれも 0 になります。行動を選ぶときの状態とも合いません。",
+        "小数点の下が消えるので、-1 より大きく 1 より小さい状態は、どれも 0 になります。行動を選ぶときの状態とも合いません。",
         PlainBuffer.__init__,
         "self.state = np.zeros((buffer_size, 4), dtype=np.float32)  # (N, D)",
         "self.state = np.zeros((buffer_size, 4), dtype=np.int64)  # (N, D)",
