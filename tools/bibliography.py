@@ -1,22 +1,24 @@
-"""Sphinx extension: the list of references, sorted by author, with links back to who cites them.
+"""Sphinx extension: the list of references, sorted by author, with links back to where they are cited.
 
-The chapters cite by plain links, [Mnih ほか (2015)](../book/references.md#mnih2015), which read well in
-Jupyter too; a test compares their words with book/references.bib.
+The pages cite by plain links, [Mnih ほか (2015)](../book/references.md#mnih2015), which read well in
+Jupyter too. tests/test_design.py compares their words with book/references.bib.
 """
 
-import re
+from collections.abc import Iterator
 
+from docutils import nodes
 from pybtex.database import Entry
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style as PlainStyle
 from pybtex.style.labels import BaseLabelStyle
+from sphinx import addnodes
+from sphinx.util.nodes import make_refnode
 
 LIST = "book/references"
-CITED = re.compile(r"references\.md#([a-z]+\d*)")
 
 
 def names_of(entry: Entry) -> str:
-    """Mnih ほか; Sutton & Barto; 斎藤."""
+    """Mnih ほか; Sutton & Barto; 斎藤 康毅."""
     persons = entry.persons["author"]
     names = [" ".join([*p.prelast_names, *p.last_names]).strip("{}") for p in persons]
     return f"{names[0]} ほか" if len(names) > 2 else " & ".join(names)
@@ -32,6 +34,7 @@ class AuthorAndYear(BaseLabelStyle):
 class ByAuthor(PlainStyle):
     default_label_style = AuthorAndYear
     default_sorting_style = "author_year_title"
+    default_name_style = "lastfirst"
 
 
 def know_entries(app, env) -> None:
@@ -41,7 +44,48 @@ def know_entries(app, env) -> None:
     slugs |= {key: (0, key, key) for key in entries}
 
 
+def read_list_again(app, env, added, changed, removed) -> list[str]:
+    return [LIST] if added | changed | removed else []
+
+
+def places(env) -> Iterator[tuple[str, str, str, str]]:
+    """Key, page, anchor and name of each section with a link to the list, in the order of the book."""
+    toctree = env.get_doctree(env.config.root_doc).findall(addnodes.toctree)
+    for docname in [env.config.root_doc, *(d for t in toctree for d in t["includefiles"])]:
+        numbers = env.toc_secnumbers.get(docname, {})
+        for link in env.get_doctree(docname).findall(addnodes.pending_xref):
+            if link.get("reftarget") != LIST or not link.get("reftargetid"):
+                continue
+            node = link.parent
+            while node.parent and f"#{(node.get('ids') or [''])[0]}" not in numbers:
+                node = node.parent
+            anchor = f"#{node['ids'][0]}" if node.parent else ""
+            if anchor:
+                name = ".".join(map(str, numbers[anchor]))
+            else:  # the page itself
+                name = ".".join(map(str, numbers.get("") or ())) or env.titles[docname].astext()
+            yield link["reftargetid"], docname, anchor.lstrip("#"), name
+
+
+def link_back(app, doctree, docname) -> None:
+    if docname != LIST:
+        return
+    found = {}
+    for key, *place in places(app.env):
+        found.setdefault(key, {})[tuple(place)] = None
+    for entry in doctree.findall(nodes.citation):
+        back = nodes.paragraph(classes=["cited-from"])
+        for page, anchor, name in found.get(entry["ids"][0], ()):
+            back += nodes.Text("、" if len(back) else "→ ")
+            text = nodes.inline("", name)
+            back += make_refnode(app.builder, LIST, page, anchor, text)
+        if len(back):
+            entry += back
+
+
 def setup(app) -> dict:
     register_plugin("pybtex.style.formatting", "by_author", ByAuthor)
+    app.connect("env-get-outdated", read_list_again)
     app.connect("env-updated", know_entries)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    app.connect("doctree-resolved", link_back)
+    return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
