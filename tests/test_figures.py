@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from built import HTML, PAGES, ROOT, address, settle, widths
+from built import HTML, PAGES, ROOT, settle, widths
 from rlbook_helpers import policies
 
 pytest.importorskip(

@@ -126,7 +126,7 @@ CHAPTER_4 = dataclasses.replace(
     ],
 )
 def test_the_recorded_policies_come_from_their_preset_and_seed(name, preset, steps):
-    """The first episodes of the training, made again: before rounding grows."""
+    """The first two episodes of the training, made again: before rounding grows."""
     if name == "lander":
         pytest.importorskip("Box2D")
     env = preset.make_env()
@@ -138,4 +138,4 @@ def test_the_recorded_policies_come_from_their_preset_and_seed(name, preset, ste
         about = policies.load(path).about
         assert (about["seed"], about["step"]) == (50, step)
         assert about["settings"] == dataclasses.asdict(preset)
-        np.testing.assert_allclose(again, about["returns"][: len(again)], atol=1)
+        np.testing.assert_allclose(again[:2], about["returns"][:2], atol=1)
