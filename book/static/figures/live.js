@@ -7,15 +7,14 @@
 
 const live = (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const figures = [];
-  const arrivals = {}; // by name: what load() waits for, and how keep() ends the wait
+  const arrivals = {}; // by name: the data that load() waits for, and how keep() ends the wait
 
-  /** An element with these properties; those that hold a hyphen are attributes. */
+  /** An element with these properties; those with a hyphen, and role, are attributes. */
   function make(tag, properties = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(properties)) {
-      if (name.includes("-") || name === "role") element.setAttribute(name, value);
+      if (/-|role/.test(name)) element.setAttribute(name, value);
       else element[name] = value;
     }
     element.append(...children);
@@ -25,9 +24,8 @@ const live = (() => {
   /** The data that data/NAME.js keeps, when they have come. */
   function load(name) {
     arrivals[name] ??= {};
-    arrivals[name].promise ??= new Promise((resolve, reject) => {
+    arrivals[name].promise ??= new Promise((resolve, onerror) => {
       arrivals[name].resolve = resolve;
-      const onerror = () => reject(new Error(`cannot load ${name}`));
       document.head.append(make("script", { src: `${folder}data/${name}.js`, onerror }));
     });
     return arrivals[name].promise;
@@ -49,33 +47,39 @@ const live = (() => {
   /** As the book writes numbers: a true minus sign, no −0.00. */
   function number(value, digits) {
     const text = value.toFixed(digits);
-    return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+    return text.replace("-", Number(text) ? "−" : "");
+  }
+
+  /** Text that changes often, without work for the page where it stays the same. */
+  function write(element, text) {
+    if (!element.firstChild) element.append(text);
+    else if (element.firstChild.data !== text) element.firstChild.data = text;
   }
 
   class Figure {
     /** Of this <figure>. A subclass has no constructor and no fields: it begins in build(). */
     constructor(element) {
       this.element = element;
-      this.playing = false; // what the reader wants
-      this.near = false; // whether he could see it
+      this.playing = false; // as the reader wants
+      this.near = false; // so that he could see it
       this.frames = 0;
       this.root = make("div", { className: "live", role: "group" });
-      this.build();
       element.querySelector("figcaption").before(this.root);
       element.classList.add("is-live");
+      this.build();
       element.live = this; // for the tests
     }
 
-    /** Fill this.root, once. Controls and status go where they are added. */
+    /** Fill this.root, once. */
     build() {}
 
-    /** Called when the reader comes near, for the first time: load data, begin. */
+    /** The reader comes near for the first time: load data, begin to play. */
     begin() {}
 
     /** Let so many seconds pass, while running. */
     frame(seconds) {}
 
-    /** Show the present state. Also called when colours or sizes have changed. */
+    /** Show the present state; also when the size has changed. */
     draw() {}
 
     /** The words after this prefix in the figure's classes: driver-you driver-stable. */
@@ -96,18 +100,19 @@ const live = (() => {
     }
 
     wake() {
-      if (!this.running || this.handle) return;
-      let last = null;
+      if (!this.running || this.waiting) return;
+      let last = performance.now();
       const tick = (now) => {
-        this.handle = 0;
-        if (!this.running) return;
+        this.waiting = this.running;
+        if (!this.waiting) return;
         this.frames += 1;
-        this.frame(last === null ? 0 : Math.min((now - last) / 1000, 0.1));
+        this.frame(Math.min(Math.max(now - last, 0) / 1000, 0.1));
         last = now;
         this.draw();
-        if (this.running) this.handle = requestAnimationFrame(tick);
+        requestAnimationFrame(tick);
       };
-      this.handle = requestAnimationFrame(tick);
+      this.waiting = true;
+      requestAnimationFrame(tick);
     }
 
     come(near) {
@@ -122,9 +127,7 @@ const live = (() => {
     // Parts
 
     add(tag, properties, ...children) {
-      const element = make(tag, properties, ...children);
-      this.root.append(element);
-      return element;
+      return this.root.appendChild(make(tag, properties, ...children));
     }
 
     /** A row of controls. */
@@ -137,33 +140,33 @@ const live = (() => {
     }
 
     /** A slider with its name and value. onmove gets the number; move() moves it from here. */
-    slider(name, { min, max, step, value, show = String }, onmove) {
-      const output = make("output", {}, show(value));
+    slider(name, { min, max, step, value, show }, onmove) {
+      const output = make("output");
       const input = make("input", { type: "range", min, max, step, value });
+      const label = make("label", { className: "live-slider" }, make("span", {}, name), input, output);
+      const tell = () => {
+        write(output, show(input.valueAsNumber));
+        input.setAttribute("aria-valuetext", show(input.valueAsNumber));
+      };
       input.oninput = () => {
-        output.textContent = show(input.valueAsNumber);
-        input.setAttribute("aria-valuetext", output.textContent);
+        tell();
         onmove(input.valueAsNumber);
       };
-      input.setAttribute("aria-valuetext", output.textContent);
-      const label = make("label", { className: "live-slider" }, make("span", {}, name), input, output);
       label.move = (to) => {
         input.value = to;
         input.oninput();
       };
+      tell();
       return label;
     }
 
     /** One of several, of which all are seen. choices: {value: text}; onchange gets the value. */
-    choice(name, choices, chosen, onchange) {
-      const group = `live-${figures.length}-${name}`;
-      const labels = Object.entries(choices).map(([value, text]) => {
-        const input = make("input", { type: "radio", name: group, value, checked: value === chosen });
-        input.onchange = () => onchange(value);
-        return make("label", {}, input, make("span", {}, text));
-      });
-      const about = { className: "live-choice", role: "radiogroup", "aria-label": name };
-      return make("div", about, ...labels);
+    choice(label, choices, chosen, onchange) {
+      const name = `live-${figures.length}-${label}`;
+      const labels = Object.entries(choices).map(([value, text]) => make("label", {},
+        make("input", { type: "radio", name, value, checked: value === chosen, onchange: () => onchange(value) }),
+        make("span", {}, text)));
+      return make("div", { className: "live-choice", role: "radiogroup", "aria-label": label }, ...labels);
     }
 
     /** The line that tells what happens; a screen reader reads it aloud. */
@@ -174,24 +177,20 @@ const live = (() => {
     /** aloud: the reader did it, or waits for it. */
     say(text, aloud = true) {
       this.told.setAttribute("aria-live", aloud ? "polite" : "off");
-      if (this.told.textContent !== text) this.told.textContent = text;
+      write(this.told, text);
     }
 
-    /** A canvas as wide as the figure. paint gets its context and its size in CSS pixels. */
+    /** A canvas as wide as the figure. paint gets its context, its size in CSS pixels, the colours. */
     canvas(height, paint) {
       const canvas = make("canvas", { className: "live-canvas", "aria-hidden": "true" });
-      const fit = () => {
-        const { width } = canvas.getBoundingClientRect();
-        if (!width) return;
-        const ratio = devicePixelRatio || 1;
-        canvas.width = Math.round(width * ratio);
-        canvas.height = Math.round(height(width) * ratio);
+      const ratio = devicePixelRatio;
+      new ResizeObserver(() => {
+        const width = canvas.clientWidth;
         canvas.style.height = `${height(width)}px`;
+        Object.assign(canvas, { width: width * ratio, height: height(width) * ratio });
         this.draw();
-      };
-      new ResizeObserver(fit).observe(canvas);
+      }).observe(canvas);
       canvas.paint = () => {
-        const ratio = devicePixelRatio || 1;
         const context = canvas.getContext("2d");
         context.setTransform(ratio, 0, 0, ratio, 0, 0);
         context.clearRect(0, 0, canvas.width, canvas.height);
@@ -200,10 +199,17 @@ const live = (() => {
       return canvas;
     }
 
-    /** The colours of the page, light or dark: ink, grey, paper, blue, orange, green, red. */
+    /** The colours of live.css, as the page is, light or dark; and its font. */
     colours() {
-      const style = getComputedStyle(this.root);
-      return new Proxy({}, { get: (_, name) => style.getPropertyValue(`--live-${name}`) });
+      const theme = document.documentElement.dataset.theme;
+      if (this.theme !== theme) {
+        this.theme = theme;
+        const style = getComputedStyle(this.root);
+        const names = ["ink", "soft", "grey", "line", "paper", "cart", "blue", "orange", "green", "red"];
+        this.palette = Object.fromEntries(names.map((n) => [n, style.getPropertyValue(`--live-${n}`)]));
+        this.palette.font = style.fontFamily;
+      }
+      return this.palette;
     }
   }
 
@@ -211,19 +217,18 @@ const live = (() => {
     (entries) => entries.forEach((e) => e.target.live.come(e.isIntersecting)),
     { rootMargin: "200px" },
   );
-  document.addEventListener("visibilitychange", () => figures.forEach((f) => f.wake()));
-  new MutationObserver(() => figures.forEach((f) => f.draw())).observe(document.documentElement, {
-    attributeFilter: ["data-theme"],
-  });
+  const all = (what) => () => figures.forEach((figure) => figure[what]());
+  document.addEventListener("visibilitychange", all("wake"));
+  new MutationObserver(all("draw")).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
   /** Show a figure of this class in place of every printed one of this name. */
   function define(name, Kind) {
     for (const element of document.querySelectorAll(`figure.live-${name}`)) {
-      const figure = new Kind(element);
-      figures.push(figure);
+      figures.push(new Kind(element));
       seen.observe(element);
     }
   }
 
-  return { Figure, define, load, keep, floats, make, number, calm };
+  return { Figure, define, load, keep, floats, make, number, write,
+    calm: matchMedia("(prefers-reduced-motion: reduce)") };
 })();

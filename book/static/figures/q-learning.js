@@ -4,24 +4,18 @@
 
 /** The grid world of dezerogym. A state is the number 4 y + x of a square; actions are ↑ ↓ ← →. */
 const gridworld = {
-  rows: 3,
-  columns: 4,
   start: 8,
   goal: 3,
   bomb: 7,
   wall: 5,
+  squares: [0, 1, 2, 4, 6, 7, 8, 9, 10, 11], // where the agent acts
   moves: [[-1, 0], [1, 0], [0, -1], [0, 1]],
-
-  /** The squares where the agent acts. */
-  get squares() {
-    return [...Array(12).keys()].filter((s) => s !== this.wall && s !== this.goal);
-  },
 
   place: (state) => [Math.floor(state / 4), state % 4],
 
   step(state, action) {
     const [y, x] = this.place(state).map((k, axis) => k + this.moves[action][axis]);
-    const outside = y < 0 || y >= this.rows || x < 0 || x >= this.columns;
+    const outside = y < 0 || y >= 3 || x < 0 || x >= 4;
     const next = outside || 4 * y + x === this.wall ? state : 4 * y + x;
     const reward = next === this.goal ? 1 : next === this.bomb ? -1 : 0;
     return { state, action, reward, next, done: next === this.goal };
@@ -44,25 +38,21 @@ function qUpdate(Q, transition, gamma, alpha) {
   return { ...transition, nextAction, nextMax, target, before, after: Q[state][action], gamma, alpha };
 }
 
-function epsilonGreedy(values, epsilon) {
-  if (Math.random() < epsilon) return Math.floor(4 * Math.random());
-  return argmax(values);
-}
+const epsilonGreedy = (values, epsilon) =>
+  (Math.random() < epsilon ? Math.floor(4 * Math.random()) : argmax(values));
 
-/** The values that satisfy Bellman's equation. */
+/** The values that satisfy Bellman's equation, by value iteration; no way is longer than 20 steps. */
 function exactValues(gamma) {
   let Q = zeros();
-  for (let change = 1; change > 0;) {
+  for (let sweep = 0; sweep < 20; sweep++) {
     const V = Q.map((values) => Math.max(...values));
-    const next = zeros();
+    Q = zeros();
     for (const s of gridworld.squares) {
-      next[s] = gridworld.moves.map((_, a) => {
-        const step = gridworld.step(s, a);
-        return step.reward + gamma * V[step.next];
+      gridworld.moves.forEach((_, a) => {
+        const { reward, next } = gridworld.step(s, a);
+        Q[s][a] = reward + gamma * V[next];
       });
     }
-    change = greatestDifference(next, Q);
-    Q = next;
   }
   return Q;
 }
@@ -71,43 +61,42 @@ function greatestDifference(Q, P) {
   return Math.max(...Q.flatMap((values, s) => values.map((q, a) => Math.abs(q - P[s][a]))));
 }
 
-const ARROWS = ["↑", "↓", "←", "→"];
-const NAMES = ["上", "下", "左", "右"];
+const NAMES = "上下左右";
 const MOST_STEPS = 1000; // of an episode: with ε = 0 there are some without an end
-const SVG = "http://www.w3.org/2000/svg";
 
-/** An element of a drawing. */
-function svg(tag, attributes = {}, text = "") {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.textContent = text;
-  return element;
-}
+// Of a square of 100 by 100, by action: a triangle, and where its number stands
+const TRIANGLES = ["0,0 100,0", "0,100 100,100", "0,0 0,100", "100,0 100,100"].map((side) => `${side} 50,50`);
+const NUMBERS_AT = [[50, 32], [50, 85], [23, 56], [77, 56]];
+const WRITTEN = {
+  3: '<text x="50" y="55" class="name">ゴール +1</text>',
+  5: '<text x="50" y="55" class="name">壁</text>',
+  7: '<text x="4" y="14" class="corner">爆弾 −1</text>',
+  8: '<text x="4" y="14" class="corner">スタート</text>',
+};
 
+const two = (value) => live.number(value, 2);
+const three = (value) => live.number(value, 3);
 const square = (state) => `(${gridworld.place(state).join(", ")})`;
-const points = (...pairs) => pairs.map((pair) => pair.join(",")).join(" ");
+/** The corner of a square, or a point in it, on the board. */
+const at = (state, within = 0) => gridworld.place(state).reverse().map((k) => 100 * k + within);
 
 class QLearning extends live.Figure {
   build() {
     this.root.setAttribute("aria-label", "動く図：表を使う Q 学習");
-    this.epsilon = 0.1;
-    this.gamma = 0.9;
-    this.alpha = 0.1;
-    const side = live.make("div", { className: "live-side" });
-    this.board = this.buildBoard();
-    this.add("div", { className: "live-columns" }, this.board, side);
-    this.formulas = [
+    Object.assign(this, { epsilon: 0.1, gamma: 0.9, alpha: 0.1 });
+    this.formulas = [0, 1, 2].map(() => live.make("dd"));
+    this.summary = live.make("p", { className: "live-note" });
+    const formulas = [
       ["遷移", "s, a → r, s′"],
       ["TD ターゲット", "y = r + γ max Q(s′, ·)"],
       ["更新", "Q(s, a) ← Q(s, a) + α (y − Q(s, a))"],
-    ].map(([name, symbols]) => {
-      const numbers = live.make("dd");
-      const head = live.make("dt", {}, live.make("b", {}, name), live.make("span", {}, symbols));
-      return { numbers, pair: live.make("div", {}, head, numbers) };
-    });
-    side.append(live.make("dl", { className: "live-formulas" }, ...this.formulas.map(({ pair }) => pair)));
-    this.summary = live.make("p", { className: "live-note" });
-    side.append(this.summary);
+    ].map(([name, symbols], k) => live.make("div", {},
+      live.make("dt", {}, live.make("b", {}, name), live.make("span", {}, symbols)), this.formulas[k]));
+    this.board = live.make("div", { className: "live-board", role: "img",
+      "aria-label": "3 行 4 列の盤。どのマスにも、上下左右の行動価値を書いた四つの三角形がある。" });
+    this.buildBoard();
+    this.add("div", { className: "live-columns" }, this.board,
+      live.make("div", {}, live.make("dl", { className: "live-formulas" }, ...formulas), this.summary));
 
     this.row(
       this.button("一歩", () => this.once()),
@@ -116,7 +105,7 @@ class QLearning extends live.Figure {
       this.button("はじめから", () => this.restart()),
     );
     const knob = (name, field) => this.slider(name, {
-      min: 0, max: 1, step: 0.05, value: this[field], show: (v) => live.number(v, 2),
+      min: 0, max: 1, step: 0.05, value: this[field], show: two,
     }, (value) => {
       this[field] = value;
       this.exact = exactValues(this.gamma);
@@ -124,7 +113,7 @@ class QLearning extends live.Figure {
     });
     this.row(knob("探索 ε", "epsilon"), knob("割引率 γ", "gamma"), knob("学習率 α", "alpha"));
     this.overlay = live.make("input", { type: "checkbox", onchange: () => this.draw() });
-    this.row(live.make("label", { className: "live-check" }, this.overlay, "正しい値を重ねる（色と矢印は見積もり、数は正しい値）"));
+    this.row(live.make("label", { className: "live-check" }, this.overlay, "正しい値を重ねる（色は見積もり、数は正しい値）"));
     this.status();
     this.exact = exactValues(this.gamma);
     this.restart();
@@ -207,96 +196,65 @@ class QLearning extends live.Figure {
   // What is seen
 
   buildBoard() {
-    const board = svg("svg", { viewBox: "-2 -2 404 304", class: "live-board", role: "img",
-      "aria-label": "3 行 4 列の盤。どのマスにも、上下左右の行動価値を書いた四つの三角形がある。" });
-    this.triangles = zeros();
-    this.labels = zeros();
-    const corners = [[0, 0], [100, 0], [100, 100], [0, 100]];
-    const sides = [[0, 1], [3, 2], [0, 3], [1, 2]];
-    const at = [[50, 32], [50, 85], [23, 56], [77, 56]];
-    this.path = svg("path", { class: "path" });
-    this.best = svg("polygon", { class: "best" });
-    this.moved = svg("polygon", { class: "moved" });
-    this.agent = svg("circle", { r: 8, class: "agent" });
-    const [below, above] = [svg("g"), svg("g")]; // the numbers stand above the marks
-    board.append(below, this.path, this.best, this.moved, this.agent, above);
-    for (let s = 0; s < 12; s++) {
-      const [y, x] = gridworld.place(s).map((k) => 100 * k);
-      const [ground, texts] = [below, above].map((layer) =>
-        layer.appendChild(svg("g", { transform: `translate(${x} ${y})` })));
-      ground.append(svg("rect", { width: 100, height: 100, class: s === gridworld.wall ? "wall" : "square" }));
-      const name = { 3: "ゴール +1", 5: "壁" }[s];
-      const corner = { 7: "爆弾 −1", 8: "スタート" }[s];
-      if (name) texts.append(svg("text", { x: 50, y: 55, class: "name" }, name));
-      if (corner) texts.append(svg("text", { x: 4, y: 14, class: "corner" }, corner));
-      if (!gridworld.squares.includes(s)) continue;
-      for (let a = 0; a < 4; a++) {
-        const shape = points(...sides[a].map((k) => corners[k]), [50, 50]);
-        const [px, py] = at[a];
-        this.triangles[s][a] = ground.appendChild(svg("polygon", { points: shape }));
-        this.labels[s][a] = texts.appendChild(svg("text", { x: px, y: py }));
-      }
-    }
-    return board;
+    const each = (content) => [...Array(12).keys()].map((s) =>
+      `<g transform="translate(${at(s)})">${content(s, gridworld.squares.includes(s))}</g>`).join("");
+    this.board.innerHTML = `<svg viewBox="-2 -2 404 304">
+      ${each((s, acts) => `<rect width="100" height="100" class="${s === gridworld.wall ? "wall" : ""}"/>${
+        acts ? TRIANGLES.map((points) => `<polygon points="${points}" class="value"/>`).join("") : ""}`)}
+      <path/><polygon class="best"/><polygon class="moved"/><circle r="8"/>
+      ${each((s, acts) => (WRITTEN[s] ?? "") + (acts ? NUMBERS_AT.map(([x, y]) =>
+        `<text x="${x}" y="${y}" class="value"></text>`).join("") : ""))}</svg>`;
+    const all = (selector) => [...this.board.querySelectorAll(selector)];
+    this.triangles = all("polygon.value");
+    this.numbers = all("text.value");
+    [this.path, this.best, this.moved, this.agent] = all("path, .best, .moved, circle");
   }
 
   draw() {
-    this.board.classList.toggle("exact", this.overlay.checked);
-    for (const s of gridworld.squares) {
+    const exact = this.overlay.checked;
+    this.board.classList.toggle("exact", exact);
+    gridworld.squares.forEach((s, k) => this.Q[s].forEach((q, a) => {
       const most = Math.max(...this.Q[s]);
-      const told = most > Math.min(...this.Q[s]);
-      this.Q[s].forEach((q, a) => {
-        const share = 100 * Math.min(Math.abs(q), 1);
-        const end = q > 0 ? "high" : "low";
-        this.triangles[s][a].style.fill = `color-mix(in oklab, var(--q-${end}) ${share}%, var(--q-zero))`;
-        const greedy = told && q === most;
-        const shown = this.overlay.checked ? this.exact[s][a] : q;
-        this.labels[s][a].textContent = (greedy ? ARROWS[a] : "") + live.number(shown, 2);
-        this.labels[s][a].classList.toggle("greedy", greedy);
-      });
-    }
-    const move = (element, s, dx = 0, dy = 0) => {
-      const [y, x] = gridworld.place(s);
-      element.setAttribute("transform", `translate(${100 * x + dx} ${100 * y + dy})`);
-    };
-    move(this.agent, this.last?.next ?? gridworld.start, 50, 50);
-    this.drawUpdate(move);
-    this.summary.textContent = `終わったエピソード ${this.episodes}、いまのエピソード ${this.steps} 歩。`
-      + `正しい値との差の最大 ${three(this.error)}。`;
+      const greedy = !exact && q === most && most > Math.min(...this.Q[s]);
+      const share = 100 * Math.min(Math.abs(q), 1);
+      this.triangles[4 * k + a].style.fill =
+        `color-mix(in oklab, var(--q-${q > 0 ? "high" : "low"}) ${share}%, var(--q-zero))`;
+      const number = this.numbers[4 * k + a];
+      live.write(number, (greedy ? "↑↓←→"[a] : "") + two(exact ? this.exact[s][a] : q));
+      number.classList.toggle("greedy", greedy);
+    }));
+    this.agent.setAttribute("transform", `translate(${at(this.last?.next ?? gridworld.start, 50)})`);
+    this.drawUpdate();
+    live.write(this.summary, `終わったエピソード ${this.episodes}、いまのエピソード ${this.steps} 歩。`
+      + `正しい値との差の最大 ${three(this.error)}。`);
   }
 
   /** The last transition on the board and in numbers. */
-  drawUpdate(move) {
-    const marks = [this.best, this.moved, this.path];
-    marks.forEach((mark) => mark.setAttribute("visibility", this.last ? "visible" : "hidden"));
-    if (!this.last) {
-      this.formulas.forEach(({ numbers }) => numbers.replaceChildren("—"));
+  drawUpdate() {
+    const u = this.last;
+    this.path.setAttribute("d", u ? `M${at(u.state, 50)} L${at(u.next, 50)}` : "");
+    const mark = (element, s, a) => {
+      element.setAttribute("points", s === null ? "" : TRIANGLES[a]);
+      element.setAttribute("transform", `translate(${at(s)})`);
+    };
+    mark(this.moved, u ? u.state : null, u?.action);
+    mark(this.best, u && !u.done ? u.next : null, u?.nextAction);
+    if (!u) {
+      this.formulas.forEach((numbers) => numbers.replaceChildren("—"));
       return;
     }
-    const u = this.last;
-    const shape = (s, a) => this.triangles[s][a].getAttribute("points");
-    this.moved.setAttribute("points", shape(u.state, u.action));
-    move(this.moved, u.state);
-    if (u.done) this.best.setAttribute("visibility", "hidden");
-    else this.best.setAttribute("points", shape(u.next, u.nextAction));
-    move(this.best, u.next);
-    const [[y, x], [nextY, nextX]] = [u.state, u.next].map((s) => gridworld.place(s).map((k) => 100 * k + 50));
-    this.path.setAttribute("d", `M${x},${y} L${nextX},${nextY}`);
-
     const part = (name, value) => live.make("span", { className: name }, three(value));
-    const two = (value) => live.number(value, 2);
-    const [transition, target, update] = this.formulas.map(({ numbers }) => numbers);
+    const reward = live.number(u.reward, 0);
     const stayed = u.next === u.state ? "（そのまま）" : "";
-    transition.replaceChildren(
-      `${square(u.state)} で${NAMES[u.action]} → 報酬 ${live.number(u.reward, 0)}、${square(u.next)} へ${stayed}`);
     const future = u.done ? ["（終端なので、その先はない）"]
       : [` + ${two(u.gamma)} × `, part("best", u.nextMax), " = ", part("target", u.target)];
-    target.replaceChildren(`y = ${live.number(u.reward, 0)}`, ...future);
-    update.replaceChildren(part("moved", u.before), ` + ${two(u.alpha)} × (`, part("target", u.target), " − ",
-      part("moved", u.before), ") = ", part("moved", u.after));
+    [
+      [`${square(u.state)} で${NAMES[u.action]} → 報酬 ${reward}、${square(u.next)} へ${stayed}`],
+      [`y = ${reward}`, ...future],
+      [part("moved", u.before), ` + ${two(u.alpha)} × (`, part("target", u.target), " − ",
+        part("moved", u.before), ") = ", part("moved", u.after)],
+    ].forEach((parts, k) => this.formulas[k].replaceChildren(...parts));
   }
 }
-
-const three = (value) => live.number(value, 3);
 
 live.define("q-learning", QLearning);
