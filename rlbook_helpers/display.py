@@ -180,9 +180,9 @@ def plot_action_values(
     引数:
         env: dezerogym の GridWorld。
         Q: 行動価値 (高さ, 幅, 4)。行動は 0 上、1 下、2 左、3 右。
-        path: たどった状態の列。太い線で結びます。空なら描きません。
+        path: たどった状態の列。となりへの移動を、マスの境をまたぐ矢印で示します。
         error: Q が行動価値の誤差なら True。別の色で塗り、枠をつけません。
-        ax: 描く座標軸。None なら、色の目盛りのついた新しい図を作ります。
+        ax: 描く座標軸。None なら、新しい図を作ります。
     戻り値:
         描いた座標軸。
     """
@@ -197,9 +197,9 @@ def plot_action_values(
     text = {"ha": "center", "va": "center"}
 
     if ax is None:
-        fig, ax = plt.subplots(figsize=(6.2, 4.2))
-        name = "行動価値の誤差" if error else "行動価値"
-        fig.colorbar(scale, ax=ax, shrink=0.6, label=name)
+        _, ax = plt.subplots(figsize=(6.2, 4.2))
+    name = "行動価値の誤差" if error else "行動価値"
+    ax.figure.colorbar(scale, ax=ax, shrink=0.7, label=name)
     for y, x in env.states():
         if (y, x) == env.wall_state:
             ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=GREY))
@@ -240,11 +240,21 @@ def plot_action_values(
                 fontsize=10,
                 bbox=box,
             )
+    arrow = {"arrowstyle": "simple,head_width=1,head_length=0.7", "color": BLUE}
+    for (y, x), (next_y, next_x) in zip(path, path[1:]):
+        dy, dx = next_y - y, next_x - x
+        # マスの境で、数のないところ
+        centre_y = y + 0.5 + dy / 2 + 0.3 * (dy == 0)
+        centre_x = x + 0.5 + dx / 2 + 0.28 * (dx == 0)
+        ax.annotate(
+            "",
+            (centre_x + dx * 0.15, centre_y + dy * 0.15),
+            (centre_x - dx * 0.15, centre_y - dy * 0.15),
+            arrowprops={**arrow, "mutation_scale": 18, "shrinkA": 0, "shrinkB": 0},
+        )
     if len(path):
-        ys, xs = np.transpose(path) + 0.5  # マスの中心
-        # 上に書いた数が読めるように、明るい線にします
-        ax.plot(xs, ys, color="#cfe6fb", linewidth=11, solid_capstyle="round")
-        ax.plot(xs[-1], ys[-1] + 0.34, marker="*", markersize=14, color=BLUE)
+        y, x = path[-1]
+        ax.plot(x + 0.5, y + 0.7, marker="*", markersize=16, color=BLUE)
     ax.set(xlim=(0, env.width), ylim=(env.height, 0), aspect="equal")
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
@@ -302,7 +312,9 @@ def side_by_side(
 
 
 def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
-    """画面の列を、くり返し再生できる MP4 の動画にします。操作は、下に出るブラウザの操作部で行えます。
+    """画面の列を、くり返し再生する MP4 の動画にします。終わりの画面は 1 秒見せます。
+
+    操作は、下に出るブラウザの操作部で行えます。
 
     引数:
         frames: 画面 T 枚。それぞれ (高さ, 幅, 3)、uint8。高さと幅は偶数。
@@ -339,7 +351,7 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
             output_params=["-crf", "30"],
         )
         writer.send(None)
-        for frame in frames:
+        for frame in [*frames, *[frames[-1]] * fps]:
             writer.send(np.ascontiguousarray(frame))
         writer.close()
         data = path.read_bytes()

@@ -1,4 +1,6 @@
 import inspect
+import tempfile
+from pathlib import Path
 
 import matplotlib
 
@@ -109,23 +111,41 @@ def test_equal_values_are_both_greedy_and_errors_have_no_greedy_one():
     assert drawn is other and not {t.get_text()[0] for t in other.texts} & set("↑↓←→")
     # One scale of colours for all boards, whatever values are on them
     start = other.patches[-16]
-    assert start.get_facecolor() == plt.get_cmap("PuOr")(0.5 + 0.5 * 0.4)
+    expected = plt.get_cmap("PuOr")(0.5 + 0.5 * 0.4)
+    assert np.allclose(start.get_facecolor(), expected, atol=0.01)
 
 
-def test_the_path_runs_through_the_middle_of_the_cells():
+def test_the_arrows_of_the_path_cross_the_borders_and_cover_no_number():
     from dezerogym.gridworld import GridWorld
 
-    env = GridWorld()
-    Q = np.zeros((3, 4, 4))
-    path = [(2, 0), (1, 0), (0, 0), (0, 1)]
-    line, star = display.plot_action_values(env, Q, path).lines[:2]
-    assert line.get_xydata().tolist() == [
-        [0.5, 2.5],
-        [0.5, 1.5],
-        [0.5, 0.5],
-        [1.5, 0.5],
-    ]
-    assert star.get_xydata()[0, 0] == 1.5
+    display.setup_display()
+    path = [(2, 0), (1, 0), (0, 0), (0, 1), (0, 2), (0, 3)]
+    Q = np.full((3, 4, 4), -0.5)
+    Q[[2, 1, 0, 0, 0], [0, 0, 0, 1, 2], [0, 0, 3, 3, 3]] = 0.5
+    Q[path[-1]] = Q[1, 2:] = Q[2, 1:] = 0  # all four greedy, but away from the path
+    ax = display.plot_action_values(GridWorld(), Q, path)
+    ax.figure.canvas.draw()
+    arrows = [text for text in ax.texts if not text.get_text()]
+    for arrow, here, there in zip(arrows, path[:-1], path[1:], strict=True):
+        cells = [(int(y), int(x)) for x, y in (arrow.get_position(), arrow.xy)]
+        assert cells == [here, there]
+        covered = arrow.arrow_patch.get_window_extent()
+        for text in ax.texts:
+            box = text.get_window_extent()
+            assert text in arrows or not covered.overlaps(box), text
+    (star,) = ax.lines[:1]
+    assert [int(v) for v in star.get_xydata()[0]] == [3, 0]
+
+
+def test_every_board_has_its_scale_of_colours():
+    from dezerogym.gridworld import GridWorld
+
+    fig, boards = plt.subplots(2)
+    for ax, error in zip(boards, (False, True)):
+        display.plot_action_values(GridWorld(), np.zeros((3, 4, 4)), error=error, ax=ax)
+    scales = fig.axes[2:]
+    assert [ax.get_ylabel() for ax in scales] == ["行動価値", "行動価値の誤差"]
+    assert all(ax.get_ylim() == (-1, 1) for ax in scales)
 
 
 def test_films_side_by_side_wait_for_the_longest():
@@ -175,10 +195,28 @@ def test_video_is_embedded_and_described():
         and "controls" in html
         and 'aria-label="明るくなる画面"' in html
     )
-    assert "autoplay" not in html
+    assert "autoplay" not in html and "loop" in html
     assert (
         'aria-label="&quot;x&quot;"' in display.video(frames, alt='"x"')._repr_html_()
     )
+
+
+def test_a_film_rests_on_its_end_for_a_second_before_it_begins_again():
+    import base64
+    import re
+
+    import imageio_ffmpeg
+
+    frames = [np.full((40, 60, 3), k * 20, np.uint8) for k in range(10)]
+    html = display.video(frames, fps=5, alt="x")._repr_html_()
+    data = re.search(r"base64,([^\"]+)", html)[1]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        path.write_bytes(base64.b64decode(data))
+        shown = list(imageio_ffmpeg.read_frames(str(path)))[1:]
+    means = [np.frombuffer(frame, np.uint8).mean() for frame in shown]
+    assert len(means) == 15
+    assert np.allclose(means[9:], 180, atol=4) and means[8] < 170
 
 
 @pytest.mark.parametrize(
