@@ -194,6 +194,14 @@ def test_what_is_not_compared_is_followed_by_a_compared_property(md_path):
             ), cell["source"]
 
 
+def test_the_first_cell_is_the_same_in_every_chapter():
+    """What brings a chapter that came alone the rest of the book: tests/test_site.py."""
+    chapters = [path.read_text(encoding="utf-8") for path in CHAPTERS]
+    cells = {re.search(r"```\{code-cell\}.*?```", text, re.S)[0] for text in chapters}
+    (cell,) = cells
+    assert ":tags: [remove-cell]" in cell and '\nSITE = ""  #' in cell
+
+
 @each_chapter
 def test_figures_have_captions_names_and_alternative_texts(md_path):
     names = []

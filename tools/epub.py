@@ -43,7 +43,7 @@ BUILDER = "epub-of-the-book"
 # What pages meant for a browser need, and these do not.
 NOT_FOR_EPUB = (
     *("sphinx-mathjax-offline", "light_pages", "live_figures"),
-    *("search_text", "site_files"),
+    *("search_text", "site_files", "colab"),
 )
 # The best form of an output first; the rest as in the settings of the book.
 MIME_TYPES = ("text/markdown", "text/html", "image/png", "text/plain")
