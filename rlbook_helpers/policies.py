@@ -111,8 +111,10 @@ def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path
     """一つのシードを学習させ、at のステップの方策を out に残します。書いたファイルを返します。
 
     例外:
-        ValueError: at が、1 以上、学習のステップ数以下の整数でない。
+        ValueError: at が、1 以上、学習のステップ数以下の整数でない。または、診療所の患者の設定である。
     """
+    if preset.patient is not None:
+        raise ValueError(f"患者の方策は残せません: patient={preset.patient!r}")
     last = checks.integer("steps", preset.steps, 1)
     at = {checks.integer("at", step, 1, last + 1) for step in at}
     env = preset.make_env()

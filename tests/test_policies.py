@@ -127,6 +127,12 @@ def test_a_save_that_fails_leaves_what_was_there(files, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
 
 
+def test_the_policy_of_a_patient_is_not_recorded(tmp_path):
+    sick = Preset(episodes=None, steps=100, patient="no_mask")
+    with pytest.raises(ValueError, match="patient='no_mask'"):
+        policies.record(sick, 0, [100], tmp_path)
+
+
 @pytest.mark.parametrize("at", [[0], [121], [1.5]])
 def test_steps_beyond_the_training_are_refused(at, tmp_path):
     with pytest.raises((ValueError, TypeError), match="at"):
