@@ -39,7 +39,13 @@ IDENTIFIER = "urn:uuid:0b7c7a3e-52f4-4c0e-9a53-6e1f4d1f7a90"
 
 BUILDER = "epub-of-the-book"
 # What pages meant for a browser need, and these do not.
-NOT_FOR_EPUB = ("sphinx-mathjax-offline", "light_pages", "search_text", "site_files", "colab")
+NOT_FOR_EPUB = (
+    "sphinx-mathjax-offline",
+    "light_pages",
+    "search_text",
+    "site_files",
+    "colab",
+)
 # The best form of an output first; the rest as in the settings of the book.
 MIME_TYPES = ("text/markdown", "text/html", "image/png", "text/plain")
 SETTINGS = {
