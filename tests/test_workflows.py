@@ -58,7 +58,8 @@ def test_only_the_publication_may_write():
     }
     deploy, notebooks = {"pages", "id-token"}, {"contents"}
     assert writing == {
-        "ci.yml: pages": deploy | notebooks,  # what the jobs of pages.yml may have at most
+        "ci.yml: pages": deploy
+        | notebooks,  # what the jobs of pages.yml may have at most
         "pages.yml: deploy": deploy,
         "pages.yml: notebooks": notebooks,
     }

@@ -51,7 +51,10 @@ def read_list_again(app, env, added, changed, removed) -> list[str]:
 def places(env) -> Iterator[tuple[str, str, str, str]]:
     """Key, page, anchor and name of each section with a link to the list, in the order of the book."""
     toctree = env.get_doctree(env.config.root_doc).findall(addnodes.toctree)
-    for docname in [env.config.root_doc, *(d for t in toctree for d in t["includefiles"])]:
+    for docname in [
+        env.config.root_doc,
+        *(d for t in toctree for d in t["includefiles"]),
+    ]:
         numbers = env.toc_secnumbers.get(docname, {})
         for link in env.get_doctree(docname).findall(addnodes.pending_xref):
             if link.get("reftarget") != LIST or not link.get("reftargetid"):
@@ -63,7 +66,10 @@ def places(env) -> Iterator[tuple[str, str, str, str]]:
             if anchor:
                 name = ".".join(map(str, numbers[anchor]))
             else:  # the page itself
-                name = ".".join(map(str, numbers.get("") or ())) or env.titles[docname].astext()
+                name = (
+                    ".".join(map(str, numbers.get("") or ()))
+                    or env.titles[docname].astext()
+                )
             yield link["reftargetid"], docname, anchor.lstrip("#"), name
 
 

@@ -54,7 +54,8 @@ def write_site(notebooks: Iterable[Path], site: str) -> None:
 def add_button(app, pagename, templatename, context, doctree) -> None:
     notebook = f"{pagename}{context.get('page_source_suffix')}"
     if notebook.endswith(".ipynb") and (url := colab_url(notebook)):
-        context["header_buttons"].append(
+        context["header_buttons"].insert(
+            0,
             {
                 "type": "link",
                 "url": url,
@@ -62,7 +63,7 @@ def add_button(app, pagename, templatename, context, doctree) -> None:
                 "icon": "fas fa-play",
                 "tooltip": "この章を Google Colab で開いて動かす",
                 "label": "colab",
-            }
+            },
         )
 
 
