@@ -79,6 +79,8 @@ experiments: venv ## 実験の記録を作る (PLAN=05_diagnosis や ARM=double 
 policies: venv ## 章で動かす方策を学習しなおす
 	@$(BIN)/python -m rlbook_helpers.experiments policy lander --seed 50 --at 50000 200000 \
 	  --out chapters/data/policies
+	@$(BIN)/python tools/figure_seeds.py
+	@$(BIN)/python tools/figure_rewind.py
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す
