@@ -85,6 +85,8 @@ policies: venv ## 章と、動く図で使う方策を学習しなおす
 	  --set episodes=None --set steps=25000 --set sync_interval=None --set sync_steps=100 \
 	  --out chapters/data/policies
 	@$(BIN)/python tools/figure_weights.py
+	@$(BIN)/python tools/figure_seeds.py
+	@$(BIN)/python tools/figure_rewind.py
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す
