@@ -315,6 +315,18 @@ def test_the_scripts_are_small():
     assert compressed(*SCRIPTS.glob("*.js")) <= 40_000
 
 
+def test_no_script_declares_the_name_of_another():
+    """They share one scope; a page whose scripts clash would show none of them."""
+    declaration = re.compile(r"^(?:const|let|class|(?:async )?function) (\w+)", re.M)
+    names = [
+        name
+        for path in SCRIPTS.glob("*.js")
+        for name in declaration.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert len(names) > 10
+    assert sorted(names) == sorted(set(names))
+
+
 def test_pages_load_the_scripts_of_their_own_figures_only(soups, pages_with_figures):
     for page in PAGES:
         soup = soups[f"{page}.html"]
