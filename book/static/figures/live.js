@@ -140,7 +140,7 @@ const live = (() => {
     }
 
     /** A slider with its name and value. onmove gets the number; move() moves it from here. */
-    slider(name, { min, max, step, value, show }, onmove) {
+    slider(name, { min, max, step, value, show = String }, onmove) {
       const output = make("output");
       const input = make("input", { type: "range", min, max, step, value });
       const label = make("label", { className: "live-slider" }, make("span", {}, name), input, output);

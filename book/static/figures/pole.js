@@ -64,7 +64,7 @@ class Pole extends live.Figure {
     this.root.setAttribute("aria-label", "動く図：倒立振子");
 
     const head = this.add("div", { className: "live-head" });
-    if (drivers[1]) {
+    if (drivers.length > 1) {
       const choices = Object.fromEntries(drivers.map((name) => [name, DRIVERS[name]]));
       head.append(this.choice("動かす人", choices, drivers.at(-1), (name) => this.hand(name)));
     }
@@ -76,7 +76,7 @@ class Pole extends live.Figure {
     this.stage.onkeydown = (event) => this.key(event);
     this.stage.onclick = ({ offsetX }) => this.press(offsetX < this.scene.clientWidth / 2 ? 0 : 1);
     this.buildControls();
-    this.buildReadings(drivers[1]);
+    this.buildReadings(drivers.length > 1);
     this.hand(drivers.at(-1));
   }
 
@@ -315,7 +315,7 @@ class Pole extends live.Figure {
     context.strokeStyle = colours.blue;
     context.lineWidth = 2;
     const cart = new Path2D();
-    cart.roundRect(middle - cartWidth / 2, pivot, cartWidth, cartHeight, 4);
+    cart.rect(middle - cartWidth / 2, pivot, cartWidth, cartHeight);
     const wheels = [-1, 1].map((side) => {
       const path = new Path2D();
       path.arc(middle + 0.28 * cartWidth * side, ground - wheel, wheel, 0, 2 * Math.PI);
