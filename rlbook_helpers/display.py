@@ -3,6 +3,7 @@
 import ast
 import html
 import inspect
+import itertools
 import os
 import sys
 import tempfile
@@ -241,7 +242,7 @@ def plot_action_values(
                 bbox=box,
             )
     arrow = {"arrowstyle": "simple,head_width=1,head_length=0.7", "color": BLUE}
-    for (y, x), (next_y, next_x) in zip(path, path[1:]):
+    for (y, x), (next_y, next_x) in itertools.pairwise(path):
         dy, dx = next_y - y, next_x - x
         # マスの境で、数のないところ
         centre_y = y + 0.5 + dy / 2 + 0.3 * (dy == 0)
