@@ -1,22 +1,24 @@
-"""Sphinx extension: the list of references, sorted by author, with links back to who cites them.
+"""Sphinx extension: the list of references, sorted by author, with links back to where they are cited.
 
-The chapters cite by plain links, [Mnih ほか (2015)](../book/references.md#mnih2015), which read well in
-Jupyter too; a test compares their words with book/references.bib.
+The pages cite by plain links, [Mnih ほか (2015)](../book/references.md#mnih2015), which read well in
+Jupyter too. tests/test_design.py compares their words with book/references.bib.
 """
 
-import re
+from collections.abc import Iterator
 
+from docutils import nodes
 from pybtex.database import Entry
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style as PlainStyle
 from pybtex.style.labels import BaseLabelStyle
+from sphinx import addnodes
+from sphinx.util.nodes import make_refnode
 
 LIST = "book/references"
-CITED = re.compile(r"references\.md#([a-z]+\d*)")
 
 
 def names_of(entry: Entry) -> str:
-    """Mnih ほか; Sutton & Barto; 斎藤."""
+    """Mnih ほか; Sutton & Barto; 斎藤 康毅."""
     persons = entry.persons["author"]
     names = [" ".join([*p.prelast_names, *p.last_names]).strip("{}") for p in persons]
     return f"{names[0]} ほか" if len(names) > 2 else " & ".join(names)
@@ -32,6 +34,10 @@ class AuthorAndYear(BaseLabelStyle):
 class ByAuthor(PlainStyle):
     default_label_style = AuthorAndYear
     default_sorting_style = "author_year_title"
+    default_name_style = "lastfirst"
+
+    def __init__(self, **options):
+        super().__init__(**{**options, "abbreviate_names": True})
 
 
 def know_entries(app, env) -> None:
@@ -41,7 +47,50 @@ def know_entries(app, env) -> None:
     slugs |= {key: (0, key, key) for key in entries}
 
 
+def read_list_again(app, env, added, changed, removed) -> list[str]:
+    return [LIST] if added | changed | removed else []
+
+
+def places(env) -> Iterator[tuple[str, str, str, str]]:
+    """Key, page, anchor and name of each section with a link to the list, in the order of the book."""
+    root = env.config.root_doc
+    toctrees = env.get_doctree(root).findall(addnodes.toctree)
+    for page in [root, *(page for tree in toctrees for page in tree["includefiles"])]:
+        numbers = {k: v for k, v in env.toc_secnumbers.get(page, {}).items() if v}
+        for link in env.get_doctree(page).findall(addnodes.pending_xref):
+            if link.get("reftarget") != LIST or not link.get("reftargetid"):
+                continue
+            section = link.parent  # the smallest with a number, or in the end the whole page
+            while section.parent and f"#{''.join(section['ids'][:1])}" not in numbers:
+                section = section.parent
+            anchor = section["ids"][0] if section.parent else ""
+            number = numbers.get(f"#{anchor}" if anchor else "")
+            if number:
+                name = ".".join(map(str, number)) if anchor else f"第 {number[0]} 章"
+            else:
+                name = env.titles[page].astext()
+            yield link["reftargetid"], page, anchor, name
+
+
+def link_back(app, doctree, docname) -> None:
+    if docname != LIST:
+        return
+    found = {}
+    for key, *place in places(app.env):
+        found.setdefault(key, {})[tuple(place)] = None
+    for entry in doctree.findall(nodes.citation):
+        back = nodes.paragraph(classes=["cited-from"])
+        for page, anchor, name in found.get(entry["ids"][0], ()):
+            back += nodes.Text("、" if len(back) else "引いたところ: ")
+            text = nodes.inline("", name)
+            back += make_refnode(app.builder, LIST, page, anchor, text)
+        if len(back):
+            entry += back
+
+
 def setup(app) -> dict:
     register_plugin("pybtex.style.formatting", "by_author", ByAuthor)
+    app.connect("env-get-outdated", read_list_again)
     app.connect("env-updated", know_entries)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    app.connect("doctree-resolved", link_back)
+    return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
