@@ -55,12 +55,15 @@ def places(env) -> Iterator[tuple[str, str, str, str]]:
     """Key, page, anchor and name of each section with a link to the list, in the order of the book."""
     root = env.config.root_doc
     toctrees = env.get_doctree(root).findall(addnodes.toctree)
-    for page in [root, *(page for tree in toctrees for page in tree["includefiles"])]:
+    pages = [root, *(page for tree in toctrees for page in tree["includefiles"])]
+    for page in (page for page in pages if page != LIST):
         numbers = {k: v for k, v in env.toc_secnumbers.get(page, {}).items() if v}
         for link in env.get_doctree(page).findall(addnodes.pending_xref):
             if link.get("reftarget") != LIST or not link.get("reftargetid"):
                 continue
-            section = link.parent  # the smallest with a number, or in the end the whole page
+            section = (
+                link.parent
+            )  # the smallest with a number, or in the end the whole page
             while section.parent and f"#{''.join(section['ids'][:1])}" not in numbers:
                 section = section.parent
             anchor = section["ids"][0] if section.parent else ""

@@ -16,7 +16,14 @@ from sphinx.util.nodes import make_refnode
 GLOSSARY = "book/glossary"
 CHAPTERS = "chapters/"
 # Bold words are the definition; the goals at the head of a chapter would be nothing but links.
-NOT_TEXT = (nodes.title, nodes.reference, nodes.strong, nodes.literal, nodes.caption, nodes.math)
+NOT_TEXT = (
+    nodes.title,
+    nodes.reference,
+    nodes.strong,
+    nodes.literal,
+    nodes.caption,
+    nodes.math,
+)
 GOALS = "この章で学ぶこと"
 LINK = re.compile(r'<a class="[^"]*" href="[^"]*#(?P<term>term-[^"]+)"')
 
