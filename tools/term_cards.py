@@ -1,35 +1,94 @@
 """Sphinx extension: what a term means, beside the term.
 
-Every link to the glossary carries the first sentence of what stands there; book.css shows it as a
-card when the reader points at the link or reaches it with the keyboard.
+Where a chapter first uses a term of the glossary, the term leads there. Every link to the glossary
+carries the first sentence of what stands there; book.css shows it as a card when the reader points at
+the link or reaches it with the keyboard.
 """
 
-import functools
 import html
 import re
+from collections.abc import Iterator
 
+from docutils import nodes
 from sphinx import addnodes
-from sphinx.application import Sphinx
+from sphinx.util.nodes import make_refnode
 
 GLOSSARY = "book/glossary"
-LINK = re.compile(r'<a class="reference internal" href="[^"]*#(?P<term>term-[^"]+)"')
+CHAPTERS = "chapters/"
+# Bold words are the definition; the goals at the head of a chapter would be nothing but links.
+NOT_TEXT = (
+    nodes.title,
+    nodes.reference,
+    nodes.strong,
+    nodes.literal,
+    nodes.caption,
+    nodes.math,
+)
+GOALS = "この章で学ぶこと"
+LINK = re.compile(r'<a class="[^"]*" href="[^"]*#(?P<term>term-[^"]+)"')
 
 
-@functools.cache
-def meanings(app: Sphinx) -> dict[str, str]:
-    """The first sentence of each entry, by the id of its term."""
-    found = {}
-    for glossary in app.env.get_doctree(GLOSSARY).findall(addnodes.glossary):
+def entries(env) -> Iterator[tuple[list[str], str, str]]:
+    """The names of each entry of the glossary, the id of its place, its first sentence."""
+    for glossary in env.get_doctree(GLOSSARY).findall(addnodes.glossary):
         for item in glossary[0]:
             *terms, meaning = item.children
             sentence = meaning.astext().split("。")[0] + "。"
-            found |= {name: sentence for term in terms for name in term["ids"]}
-    return found
+            for term in terms:
+                yield term.astext(), term["ids"][0], sentence
+
+
+def whole(term: str) -> str:
+    """A pattern that finds no part of a longer word: 環境 is not in 環境変数."""
+
+    def kind(letter: str) -> str:
+        kinds = ("[一-龠々]", "[ァ-ヶー]", "[A-Za-z0-9]")
+        return next((kind for kind in kinds if re.match(kind, letter)), "")
+
+    before, after = kind(term[0]), kind(term[-1])
+    pattern = f"(?<!{before})" * bool(before) + re.escape(term)
+    return pattern + f"(?!{after})" * bool(after)
+
+
+def link_words(node: nodes.Element, words: re.Pattern, link, in_words=False) -> None:
+    """Replace the words in the paragraphs below a node by what link() makes of them, if anything."""
+    in_words = in_words or isinstance(node, nodes.paragraph)
+    for child in list(node.children):
+        if isinstance(child, nodes.Element):
+            if not isinstance(child, NOT_TEXT):
+                link_words(child, words, link, in_words)
+        elif in_words:
+            parts, text, end = [], child.astext(), 0
+            for found in words.finditer(text):
+                if made := link(found[0]):
+                    parts += [nodes.Text(text[end : found.start()]), made]
+                    end = found.end()
+            if parts:
+                node.replace(child, [*parts, nodes.Text(text[end:])])
+
+
+def link_first_uses(app, doctree, docname) -> None:
+    if not docname.startswith(CHAPTERS):
+        return
+    places = {name: place for name, place, _ in entries(app.env)}
+    words = re.compile("|".join(map(whole, sorted(places, key=len, reverse=True))))
+
+    def link(word: str) -> nodes.reference | None:
+        if (place := places.pop(word, None)) is not None:
+            text = nodes.inline("", word, classes=["term"])
+            return make_refnode(app.builder, docname, GLOSSARY, place, text)
+
+    chapter = next(doctree.findall(nodes.section))
+    for part in chapter:
+        if not (isinstance(part, nodes.section) and part[0].astext() == GOALS):
+            link_words(part, words, link, isinstance(part, nodes.paragraph))
 
 
 def add_cards(app, pagename, templatename, context, doctree) -> None:
+    meanings = {place: sentence for _, place, sentence in entries(app.env)}
+
     def with_card(link: re.Match) -> str:
-        return f'{link[0]} data-card="{html.escape(meanings(app)[link["term"]])}"'
+        return f'{link[0]} aria-description="{html.escape(meanings[link["term"]])}"'
 
     if "body" in context:
         context["body"] = LINK.sub(with_card, context["body"])
@@ -37,6 +96,7 @@ def add_cards(app, pagename, templatename, context, doctree) -> None:
 
 def begin(app) -> None:
     if app.builder.name == "html":
+        app.connect("doctree-resolved", link_first_uses)
         app.connect("html-page-context", add_cards)
 
 

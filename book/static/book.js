@@ -22,11 +22,12 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".citation-list[role=list]").forEach((e) => e.removeAttribute("role"));
 });
 
-// A long listing of the package shows its beginning. Without this script it is whole.
+// A long listing of the package shows its beginning. What a reader has unfolded is whole, and so is all
+// of it without this script.
 const LINES = 40;
 document.addEventListener("DOMContentLoaded", () =>
   document.querySelectorAll(".cell_output .highlight").forEach((listing) => {
-    if (listing.textContent.split("\n").length <= LINES) return;
+    if (listing.closest("details") || listing.textContent.split("\n").length <= LINES) return;
     const button = document.createElement("button");
     const show = (all) => {
       listing.classList.toggle("shortened", !all);
