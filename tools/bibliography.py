@@ -36,6 +36,9 @@ class ByAuthor(PlainStyle):
     default_sorting_style = "author_year_title"
     default_name_style = "lastfirst"
 
+    def __init__(self, **options):
+        super().__init__(**{**options, "abbreviate_names": True})
+
 
 def know_entries(app, env) -> None:
     """Let links to an entry be checked like links to a heading."""
@@ -50,27 +53,26 @@ def read_list_again(app, env, added, changed, removed) -> list[str]:
 
 def places(env) -> Iterator[tuple[str, str, str, str]]:
     """Key, page, anchor and name of each section with a link to the list, in the order of the book."""
-    toctree = env.get_doctree(env.config.root_doc).findall(addnodes.toctree)
-    for docname in [
-        env.config.root_doc,
-        *(d for t in toctree for d in t["includefiles"]),
-    ]:
-        numbers = env.toc_secnumbers.get(docname, {})
-        for link in env.get_doctree(docname).findall(addnodes.pending_xref):
+    root = env.config.root_doc
+    toctrees = env.get_doctree(root).findall(addnodes.toctree)
+    pages = [root, *(page for tree in toctrees for page in tree["includefiles"])]
+    for page in (page for page in pages if page != LIST):
+        numbers = {k: v for k, v in env.toc_secnumbers.get(page, {}).items() if v}
+        for link in env.get_doctree(page).findall(addnodes.pending_xref):
             if link.get("reftarget") != LIST or not link.get("reftargetid"):
                 continue
-            node = link.parent
-            while node.parent and f"#{(node.get('ids') or [''])[0]}" not in numbers:
-                node = node.parent
-            anchor = f"#{node['ids'][0]}" if node.parent else ""
-            if anchor:
-                name = ".".join(map(str, numbers[anchor]))
-            else:  # the page itself
-                name = (
-                    ".".join(map(str, numbers.get("") or ()))
-                    or env.titles[docname].astext()
-                )
-            yield link["reftargetid"], docname, anchor.lstrip("#"), name
+            section = (
+                link.parent
+            )  # the smallest with a number, or in the end the whole page
+            while section.parent and f"#{''.join(section['ids'][:1])}" not in numbers:
+                section = section.parent
+            anchor = section["ids"][0] if section.parent else ""
+            number = numbers.get(f"#{anchor}" if anchor else "")
+            if number:
+                name = ".".join(map(str, number)) if anchor else f"第 {number[0]} 章"
+            else:
+                name = env.titles[page].astext()
+            yield link["reftargetid"], page, anchor, name
 
 
 def link_back(app, doctree, docname) -> None:
@@ -82,7 +84,7 @@ def link_back(app, doctree, docname) -> None:
     for entry in doctree.findall(nodes.citation):
         back = nodes.paragraph(classes=["cited-from"])
         for page, anchor, name in found.get(entry["ids"][0], ()):
-            back += nodes.Text("、" if len(back) else "→ ")
+            back += nodes.Text("、" if len(back) else "引いたところ: ")
             text = nodes.inline("", name)
             back += make_refnode(app.builder, LIST, page, anchor, text)
         if len(back):
