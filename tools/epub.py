@@ -25,12 +25,13 @@ import yaml
 from docutils import nodes
 from jupyter_book.sphinx import build_sphinx
 from math_core import LatexError, LatexToMathML
-from quiz import quiz_answer, quiz_question
 from sphinx import addnodes
 from sphinx.builders.epub3 import Epub3Builder
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
+
+from quiz import quiz_answer, quiz_question
 
 ROOT = Path(__file__).resolve().parent.parent
 EPUB = ROOT / "_build" / "epub" / "dezero-dqn.epub"
@@ -153,8 +154,10 @@ class UnfoldQuizzes(OfTheBook):
             if "quiz" not in quiz["classes"]:
                 continue
             (hint,) = quiz.findall(lambda node: "quiz-hint" in node.get("classes", ()))
-            hint.children = [nodes.Text("答えとその理由は、問いのあとにまとめてあります。")]
-            quiz += nodes.paragraph("", "答え", classes=["solution"])
+            hint.children = [
+                nodes.Text("答えとその理由は、問いのあとにまとめてあります。")
+            ]
+            quiz += nodes.paragraph("", "", nodes.strong("", "確認クイズの答え"))
             for question in list(quiz.findall(quiz_question)):
                 reasons = nodes.enumerated_list(enumtype="upperalpha")
                 for answer in list(question.findall(quiz_answer)):
