@@ -52,7 +52,15 @@ SECTIONS = {
         "実行結果の描画",
     ],
 }
-SKELETON = ["この章で学ぶこと", "全体像", "準備", "まとめ", "演習", "参考文献"]
+SKELETON = [
+    "この章で学ぶこと",
+    "全体像",
+    "準備",
+    "まとめ",
+    "確認クイズ",
+    "演習",
+    "参考文献",
+]
 
 # What a published output must not hold.
 UNWANTED = {

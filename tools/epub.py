@@ -73,6 +73,7 @@ MEDIA_TYPES = {
     ".woff": "font/woff",
     ".txt": "text/plain",
 }
+QUIZ_HINT = "答えとその理由は、問いのあとにまとめてあります。"
 logger = logging.getLogger(__name__)
 
 
@@ -156,11 +157,8 @@ class UnfoldQuizzes(OfTheBook):
         for quiz in self.document.findall(nodes.container):
             if "quiz" not in quiz["classes"]:
                 continue
-            (hint,) = quiz.findall(lambda node: "quiz-hint" in node.get("classes", ()))
-            hint.children = [
-                nodes.Text("答えとその理由は、問いのあとにまとめてあります。")
-            ]
-            quiz += nodes.paragraph("", "答え", classes=["solution"])
+            quiz[0] = nodes.paragraph("", QUIZ_HINT)  # in place of how to unfold
+            quiz += nodes.paragraph("", "", nodes.strong("", "確認クイズの答え"))
             for question in list(quiz.findall(quiz_question)):
                 reasons = nodes.enumerated_list(enumtype="upperalpha")
                 for answer in list(question.findall(quiz_answer)):
