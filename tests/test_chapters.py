@@ -249,19 +249,12 @@ def test_exercises_have_folded_executed_solutions(md_path):
     assert len(solutions) == len(parts) and all(cell["outputs"] for cell in solutions)
 
 
-# Still to be brought into the form that the two tests below ask for.
-OLD_FORM = {"05_stable", "06_lander"}
-each_chapter_in_form = pytest.mark.parametrize(
-    "md_path",
-    [path for path in CHAPTERS if path.stem not in OLD_FORM],
-    ids=lambda path: path.stem,
-)
 # Two cells: what the heading folds stands below its own.
 SOLUTION = '+++ {"jp-MarkdownHeadingCollapsed": true}\n\n#### 解答\n\n+++\n\n'
 CELL = "```{code-cell} ipython3\n"
 
 
-@each_chapter_in_form
+@each_chapter
 def test_solutions_say_in_prose_what_their_code_does(md_path):
     """Below a heading that JupyterLab folds; what tools/folded_cells.py makes of it: test_pages."""
     parts = re.split(r"^### 演習 ", md_path.read_text(encoding="utf-8"), flags=re.M)[1:]
@@ -284,7 +277,7 @@ def only_checks(cell: dict) -> bool:
     return bool(lines) and all(re.search(r": (True|False)$", line) for line in lines)
 
 
-@each_chapter_in_form
+@each_chapter
 def test_code_that_only_draws_or_checks_is_folded(md_path):
     otherwise_hidden = {"hide-cell", "hide-output", "remove-cell"}
     for cell in code_cells(md_path):
