@@ -91,7 +91,8 @@ class RingFigure extends live.Figure {
     this.row(...this.writers, ...this.takers, this.button("はじめから", () => this.restart()));
     this.status();
     this.add("p", { className: "live-note" },
-      "色は棒の角度です。橙は左、青は右に傾いた棒で、濃いほど大きく傾いています。");
+      "色は棒の角度です。橙は左、青は右に傾いた棒で、濃いほど大きく傾いています。"
+      + `横線は、取り出した ${BATCH} 個の平均（実線）と、バッファ全体の平均（破線）です。`);
     this.restart();
   }
 
@@ -147,7 +148,7 @@ class RingFigure extends live.Figure {
     const batches = this.batches[this.way];
     const average = live.number(likeness.mean(batches.at(-1)), 1);
     const whole = live.number(likeness.mean(this.buffer.slots.slice(0, this.buffer.length)), 1);
-    this.say(`${WAYS[this.way]} ${BATCH} 個を取り出しました（${batches.length} 回目）。`
+    this.say(`${WAYS[this.way]} ${BATCH} 個を取り出しました（${batches.length.toLocaleString("ja")} 回目）。`
       + `角度の平均は ${average}°、バッファ全体の平均は ${whole}° です。`);
     this.draw();
   }

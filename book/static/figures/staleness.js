@@ -143,7 +143,7 @@ class Staleness extends live.Figure {
 
   paint(context, width, height, colours) {
     const [low, high] = [-12, 34];
-    const [left, right, top, bottom] = [34, width - 16, 8, height - 40];
+    const [left, right, top, bottom] = [34, width - 16, 8, height - 46];
     const x = (step) => left + (step / staleness.steps) * (right - left);
     const inside = (value) => Math.min(Math.max(value, low), high);
     const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
@@ -158,6 +158,9 @@ class Staleness extends live.Figure {
     const write = (text, px, py, colour, align) => {
       context.fillStyle = colour;
       context.textAlign = align;
+      context.strokeStyle = colours.paper;
+      context.lineWidth = 4;
+      context.strokeText(text, px, py);
       context.fillText(text, px, py);
     };
     context.font = `13px ${getComputedStyle(this.root).fontFamily}`;
@@ -172,7 +175,6 @@ class Staleness extends live.Figure {
     }
     write("ステップ", (left + right) / 2, bottom + 35, colours.soft, "center");
     line(colours.green, 1.5, [6, 4], [[left, y(staleness.value)], [right, y(staleness.value)]]);
-    write("本当の価値", right, y(staleness.value) + 17, colours.green, "right");
 
     context.save();
     context.beginPath();
@@ -184,6 +186,7 @@ class Staleness extends live.Figure {
       [[x(k), y(past[Math.max(k - 1, 0)].target)], [x(k), y(target)]]));
     line(colours.blue, 2, [], past.map(({ estimate }, k) => [x(k), y(estimate)]));
     context.restore();
+    write("本当の価値", right, y(staleness.value) + 17, colours.green, "right");
 
     const { estimate, target } = this.path[this.at];
     const now = x(this.at);
