@@ -7,6 +7,7 @@ hide-input only the code is folded: the words say whether it draws or checks.
 """
 
 from docutils import nodes
+from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
 
 SOLUTION = "解答"
@@ -21,14 +22,19 @@ class FoldSolutions(SphinxTransform):
 
     def apply(self, **kwargs):
         for section in list(self.document.findall(nodes.section)):
-            title, *parts = section.children
-            if title.astext() == SOLUTION:
-                section.replace_self(self.fold(parts))
+            if section.children[0].astext() == SOLUTION:
+                section.replace_self(self.fold(section))
 
     @staticmethod
-    def fold(parts: list[nodes.Element]) -> nodes.container:
+    def fold(section: nodes.section) -> nodes.container:
         """The cell, with what stands before it as part of its code, and the rest after its output."""
-        (cell,) = (part for part in parts if part.get("hide_mode") == "all")
+        parts = section.children[1:]
+        cells = [part for part in parts if part.get("hide_mode") == "all"]
+        if len(cells) != 1:
+            raise ExtensionError(
+                f"{section.source}: below a heading {SOLUTION} stands one cell tagged hide-cell, not {len(cells)}"
+            )
+        cell = cells[0]
         here = parts.index(cell)
         code = cell.children[0]
         before = nodes.container("", nb_element=code["nb_element"])
