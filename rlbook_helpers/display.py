@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -241,7 +242,7 @@ def plot_action_values(
                 bbox=box,
             )
     arrow = {"arrowstyle": "simple,head_width=1,head_length=0.7", "color": BLUE}
-    for (y, x), (next_y, next_x) in zip(path, path[1:]):
+    for (y, x), (next_y, next_x) in pairwise(path):
         dy, dx = next_y - y, next_x - x
         # マスの境で、数のないところ
         centre_y = y + 0.5 + dy / 2 + 0.3 * (dy == 0)
