@@ -9,7 +9,6 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
