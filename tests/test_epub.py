@@ -226,13 +226,14 @@ def test_the_font_of_the_formulas_has_their_characters(files, soups):
 
 @each_page
 def test_every_figure_is_in_it(soups, page, files):
-    drawings = len(re.findall(r"^```\{(?:figure|image)\}", markdown(page), flags=re.M))
+    drawn = r"^```\{(?:figure|image)\}|!\[[^]]*\]\("
+    drawings = len(re.findall(drawn, markdown(page), flags=re.M))
     plots = len(outputs(page, "image/png")) if page in CHAPTERS else 0
     images = soups[page].find_all("img")
     assert len(images) == drawings + plots
     assert all(image["alt"].strip() for image in images)
     for figure in soups[page].find_all("figure"):
-        assert re.match(r"図 ?\d+\.\d+", figure.figcaption.text.strip())
+        assert re.match(r"図 ?\d+(\.\d+)?", figure.figcaption.text.strip())
 
 
 @each_chapter

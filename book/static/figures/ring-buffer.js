@@ -63,7 +63,7 @@ const likeness = {
 };
 
 const BATCH = 16;
-const LARGEST = 12; // degrees
+const LARGEST_BATCH = 12; // degrees
 const WAYS = { consecutive: "続いた", sample: "無作為な" };
 
 class RingFigure extends live.Figure {
@@ -197,7 +197,7 @@ class RingFigure extends live.Figure {
       arc(slot, at, thickness, colours.line, slot < length ? 0.35 : 1);
       if (slot >= length) continue;
       const value = slots[slot];
-      arc(slot, at, thickness, value < 0 ? colours.orange : colours.blue, Math.abs(value) / LARGEST);
+      arc(slot, at, thickness, value < 0 ? colours.orange : colours.blue, Math.abs(value) / LARGEST_BATCH);
     }
     this.taken.forEach((slot) => arc(slot, inside + thickness + 6, 6, colours.ink, 1));
     context.fillStyle = colours.red;
@@ -217,7 +217,7 @@ class RingFigure extends live.Figure {
 
   /** The angles of the last minibatch in their order, its mean, and that of the whole buffer. */
   paintBatch(context, [left, right, top, bottom], colours) {
-    const y = (value) => (top + bottom) / 2 - (value / LARGEST) * ((bottom - top) / 2);
+    const y = (value) => (top + bottom) / 2 - (value / LARGEST_BATCH) * ((bottom - top) / 2);
     const line = (colour, thickness, dashes, x, from, to = from, end = x) => {
       context.strokeStyle = colour;
       context.lineWidth = thickness;
@@ -229,7 +229,7 @@ class RingFigure extends live.Figure {
     };
     context.textAlign = "right";
     context.fillStyle = colours.soft;
-    for (const value of [-LARGEST, 0, LARGEST]) {
+    for (const value of [-LARGEST_BATCH, 0, LARGEST_BATCH]) {
       line(colours.line, 1, [], left, value, value, right);
       context.fillText(`${live.number(value, 0)}°`, left - 6, y(value) + 5);
     }
