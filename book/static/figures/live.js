@@ -100,18 +100,18 @@ const live = (() => {
     }
 
     wake() {
-      if (!this.running || this.waiting) return;
+      if (!this.running || this.ticking) return;
       let last = performance.now();
       const tick = (now) => {
-        this.waiting = this.running;
-        if (!this.waiting) return;
+        this.ticking = this.running;
+        if (!this.ticking) return;
         this.frames += 1;
         this.frame(Math.min(Math.max(now - last, 0) / 1000, 0.1));
         last = now;
         this.draw();
         requestAnimationFrame(tick);
       };
-      this.waiting = true;
+      this.ticking = true;
       requestAnimationFrame(tick);
     }
 
