@@ -76,7 +76,7 @@ class Pole extends live.Figure {
     this.stage.onkeydown = (event) => this.key(event);
     this.stage.onclick = ({ offsetX }) => this.press(offsetX < this.scene.clientWidth / 2 ? 0 : 1);
     this.buildControls();
-    this.buildReadings(drivers.length > 1);
+    this.buildReadings(drivers);
     this.hand(drivers.at(-1));
   }
 
@@ -94,21 +94,30 @@ class Pole extends live.Figure {
     this.row(this.knockSlider, this.speedSlider);
   }
 
-  /** The state and the values; with their ceiling, where the reader knows what that is. */
-  buildReadings(withCeiling) {
+  buildReadings(drivers) {
     const names = ["カートの位置", "カートの速度", "棒の角度", "棒の角速度"];
     this.numbers = names.map(() => live.make("dd"));
     this.add("dl", { className: "live-numbers" }, ...names.map((name, k) =>
       live.make("div", {}, live.make("dt", {}, name), this.numbers[k])));
     this.bars = SIDES.map(() => live.make("span", { className: "live-bar" }));
     this.barTexts = SIDES.map(() => live.make("span"));
-    this.values = this.add("div", { className: "live-bars" }, ...SIDES.flatMap((side, k) => [
+    this.withCeiling = drivers.length > 1; // in chapter 5 the reader knows what that is
+    const className = `live-bars ${this.withCeiling ? "with-ceiling" : ""}`;
+    this.values = this.add("div", { className }, ...SIDES.flatMap((side, k) => [
       live.make("span", {}, `Q(${side})`),
       live.make("span", { className: "live-axis" }, this.bars[k]),
       this.barTexts[k],
     ]));
-    this.values.classList.toggle("with-ceiling", withCeiling);
     this.explained = this.add("p", { className: "live-note" });
+    this.explain(100);
+    // Their place is kept free, so that the text below does not jump
+    this.values.hidden = this.explained.hidden = drivers.at(-1) === "you";
+  }
+
+  explain(ceiling) {
+    const line = `縦の線は、価値の上限 1 / (1 − γ) = ${live.number(ceiling, 0)} です。`;
+    live.write(this.explained,
+      `カートを左右へ押すことの価値の見積もり。大きいほうへ押します。${this.withCeiling ? line : ""}`);
   }
 
   get byHand() {
@@ -250,7 +259,7 @@ class Pole extends live.Figure {
     [live.number(x, 2), live.number(xDot, 2), `${degrees(theta)}°`, `${live.number(thetaDot, 2)} rad/s`]
       .forEach((text, k) => live.write(this.numbers[k], text));
     const values = this.actionValues();
-    this.values.hidden = this.explained.hidden = !values;
+    this.values.style.visibility = this.explained.style.visibility = values ? "" : "hidden";
     if (!values) return;
     const ceiling = 1 / (1 - this.policies[this.driver].gamma); // a reward of 1 for ever
     values.forEach((value, k) => {
@@ -258,9 +267,7 @@ class Pole extends live.Figure {
       this.bars[k].style.transform = `scaleX(${Math.max((0.8 * value) / ceiling, 0)})`;
       live.write(this.barTexts[k], live.number(value, 2));
     });
-    const line = this.values.classList.contains("with-ceiling")
-      ? `縦の線は、価値の上限 1 / (1 − γ) = ${live.number(ceiling, 0)} です。` : "";
-    live.write(this.explained, `カートを左右へ押すことの価値の見積もり。大きいほうへ押します。${line}`);
+    this.explain(ceiling);
   }
 
   /** The scene: in the middle x = 0, angles as they are, the pole longer than it is. */
