@@ -76,9 +76,17 @@ experiments: venv ## 実験の記録を作る (PLAN=05_diagnosis や ARM=double 
 	@$(BIN)/python -m rlbook_helpers.experiments plan $(or $(PLAN:%=chapters/plans/%.toml),$(PLANS)) \
 	  $(addprefix --arm ,$(ARM)) --jobs 2 --out chapters/data/runs
 
-policies: venv ## 章で動かす方策を学習しなおす
+policies: venv ## 章と、動く図で使う方策を学習しなおす
 	@$(BIN)/python -m rlbook_helpers.experiments policy lander --seed 50 --at 50000 200000 \
 	  --out chapters/data/policies
+	@$(BIN)/python -m rlbook_helpers.experiments policy stable --seed 50 --at 25000 \
+	  --out chapters/data/policies
+	@$(BIN)/python -m rlbook_helpers.experiments policy original --seed 50 --at 25000 \
+	  --set episodes=None --set steps=25000 --set sync_interval=None --set sync_steps=100 \
+	  --out chapters/data/policies
+	@$(BIN)/python tools/figure_weights.py
+	@$(BIN)/python tools/figure_seeds.py
+	@$(BIN)/python tools/figure_rewind.py
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

@@ -27,7 +27,7 @@ class QNet(Model):
 
 
 class LiteralAgent(Notebook):
-    """DQN as the notebook does it; random numbers from the global generators."""
+    """元のノートブックのとおりの DQN。乱数は、大域の乱数生成器から引きます。"""
 
     def __init__(self, seed):
         random.seed(seed)
@@ -69,7 +69,7 @@ class LiteralAgent(Notebook):
         )
 
     def learn(self, state, action, reward, next_state, done):
-        """One step of Adam on this batch; the loss before it."""
+        """ミニバッチで重みを一回更新し、その前の損失を返します。"""
         target = self.get_target(reward, next_state, done)
         loss = self.get_loss(state, action, target)
         self.backward(loss)

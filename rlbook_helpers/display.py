@@ -3,12 +3,12 @@
 import ast
 import html
 import inspect
+import itertools
 import os
 import sys
 import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -242,7 +242,7 @@ def plot_action_values(
                 bbox=box,
             )
     arrow = {"arrowstyle": "simple,head_width=1,head_length=0.7", "color": BLUE}
-    for (y, x), (next_y, next_x) in pairwise(path):
+    for (y, x), (next_y, next_x) in itertools.pairwise(path):
         dy, dx = next_y - y, next_x - x
         # マスの境で、数のないところ
         centre_y = y + 0.5 + dy / 2 + 0.3 * (dy == 0)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from rlbook_helpers.functions import relu_mlp
 from rlbook_helpers.presets import Preset
 from rlbook_helpers.stable import StableDQNAgent
 from rlbook_helpers.training import train
+
+LARGEST = 100_000_000  # 読むファイルの、展開した大きさの上限 (バイト)
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,26 @@ def of_agent(agent: StableDQNAgent, about: dict) -> Policy:
 
 
 def save(path: Path, policy: Policy) -> None:
-    """方策を .npz のファイルにします。pickle は使いません。"""
+    """方策を .npz のファイルにします。pickle は使いません。
+
+    途中で止まっても、書きかけのファイルは path に残りません。別の名前で書きおえてから、名前を変えます。
+    """
     layers = {f"W{k}": W for k, W in enumerate(policy.Ws)}
     layers |= {f"b{k}": b for k, b in enumerate(policy.bs)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        mean=policy.mean,
-        deviation=policy.deviation,
-        about=json.dumps(policy.about),
-        **layers,
-    )
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(
+                file,
+                mean=policy.mean,
+                deviation=policy.deviation,
+                about=json.dumps(policy.about),
+                **layers,
+            )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Policy:
@@ -74,6 +84,8 @@ def load(path: Path) -> Policy:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
+            if sum(entry.file_size for entry in file.zip.infolist()) > LARGEST:
+                raise ValueError(f"展開すると {LARGEST:,} バイトを超える")
             layers = range(sum(name.startswith("W") for name in file))
             Ws, bs = ([file[f"{kind}{k}"] for k in layers] for kind in "Wb")
             mean, deviation = file["mean"], file["deviation"]
@@ -89,10 +101,8 @@ def load(path: Path) -> Policy:
             bs[k] = checks.array(f"b{k}", b, (size,), np.float32)
     except FileNotFoundError:
         raise
-    except (
-        *(ValueError, TypeError, KeyError, IndexError, AttributeError),
-        *(OSError, EOFError, zipfile.BadZipFile),
-    ) as error:
+    # zip と配列の見出しは、壊れ方しだいで、どんな例外でも出します
+    except (Exception, MemoryError) as error:  # noqa: BLE001
         raise ValueError(f"{path} は方策のファイルではありません ({error!r})") from None
     return Policy(Ws, bs, mean, deviation, about)
 
@@ -101,8 +111,10 @@ def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path
     """一つのシードを学習させ、at のステップの方策を out に残します。書いたファイルを返します。
 
     例外:
-        ValueError: at が、1 以上、学習のステップ数以下の整数でない。
+        ValueError: at が、1 以上、学習のステップ数以下の整数でない。または、診療所の患者の設定である。
     """
+    if preset.patient is not None:
+        raise ValueError(f"患者の方策は残せません: patient={preset.patient!r}")
     last = checks.integer("steps", preset.steps, 1)
     at = {checks.integer("at", step, 1, last + 1) for step in at}
     env = preset.make_env()

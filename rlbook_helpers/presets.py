@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import gymnasium as gym
 
 from rlbook_helpers import checks
+from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.environments import TruncationEnds
+from rlbook_helpers.patients import PATIENTS
 from rlbook_helpers.schedules import LinearSchedule
 from rlbook_helpers.stable import StableDQNAgent
+from rlbook_helpers.training import Program
 
 # Preset から、そのままエージェントに渡す引数
 AGENT_OPTIONS = (
@@ -31,11 +34,15 @@ class Preset:
         epsilon_end: ε の終わりの値。epsilon から、steps の epsilon_part の割合のステップをかけて
             変わります。None なら変わりません。
         checkpoint_steps: 途中の方策を測る間隔 (ステップ)。None なら、終わりだけを評価します。
+        evaluation_episodes: 終わりの方策を評価するエピソードの数。
+        curve_interval: 学習のあいだの報酬の合計を、何エピソードごとに一つの数にして残すか。2 以上なら、
+            平均を整数に丸めて残します。
+        patient: 診療所の患者 (patients.PATIENTS) の名前。None なら、正しいプログラムです。
         average_steps: 重みを平均する、学習の終わりのステップ数。None なら平均しません。
         ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
     例外:
-        TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。ほかの値は make_agent が
-            調べます。
+        TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。患者の名前がない、または
+            患者のエージェントの設定を変えようとした。ほかの値は make_agent が調べます。
     """
 
     env_id: str = "CartPole-v1"
@@ -61,9 +68,16 @@ class Preset:
     error_limit: float | None = None
     average_steps: int | None = None
     checkpoint_steps: int | None = None
+    evaluation_episodes: int = 100
+    curve_interval: int = 1
+    patient: str | None = None
 
     def __post_init__(self):
         checks.length(self.episodes, self.steps)
+        checks.integer("evaluation_episodes", self.evaluation_episodes, 1)
+        checks.integer("curve_interval", self.curve_interval, 1)
+        if self.patient is not None:
+            self._check_patient()
         for name in ("sync_interval", "average_steps", "checkpoint_steps"):
             if getattr(self, name) is not None:
                 checks.integer(name, getattr(self, name), 1)
@@ -77,6 +91,24 @@ class Preset:
         ):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0, 1)
+
+    def _check_patient(self) -> None:
+        """患者は、第 4 章の設定のプログラムです。変えられるのは、学習の長さと、残し方だけです。"""
+        checks.choice("patient", self.patient, tuple(PATIENTS))
+        free = ("episodes", "steps", "evaluation_episodes", "curve_interval", "patient")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in free and value != field.default:
+                raise ValueError(
+                    f"patient を決めるときは、{field.name} を変えられません: {value!r}"
+                )
+
+    @property
+    def program(self) -> Program:
+        """この設定で学習し、評価するプログラム。患者なら、そのプログラムです。"""
+        if self.patient is not None:
+            return PATIENTS[self.patient].program
+        return Program(StableDQNAgent, sync_interval=self.sync_interval)
 
     def make_env(self, **kwargs) -> gym.Env:
         """この設定の環境を作ります。kwargs は gym.make に渡します。
@@ -93,8 +125,10 @@ class Preset:
             ) from None
         return TruncationEnds(env) if self.truncation_ends else env
 
-    def make_agent(self, env: gym.Env, seed: int) -> StableDQNAgent:
-        """この設定のエージェントを作ります。"""
+    def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
+        """この設定のエージェントを作ります。患者でなければ、StableDQNAgent です。"""
+        if self.patient is not None:
+            return self.program.make_agent(seed=seed)
         state_shape = env.observation_space.shape or ()
         discrete = isinstance(env.action_space, gym.spaces.Discrete)
         if len(state_shape) != 1 or not discrete:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import gymnasium as gym
 import numpy as np
 
+from rlbook_helpers import checks
 from rlbook_helpers.presets import Preset
 from rlbook_helpers.statistics import bootstrap_interval, interquartile_mean
 
@@ -45,7 +46,7 @@ def read(path: Path) -> tuple[dict, list[dict]]:
     """append が書いたファイルの設定と、シードの順の結果を読みます。書きかけで終わる行は、読みません。
 
     例外:
-        ValueError: ほかの行が壊れている。
+        ValueError: ほかの行が壊れている、要る数がない、または数でない。
     """
     settings, versions, runs = {}, None, {}
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
@@ -54,12 +55,22 @@ def read(path: Path) -> tuple[dict, list[dict]]:
             if number == 1:
                 versions, settings = entry["versions"], dict(entry["settings"])
                 continue
-            for name in ("steps", "seconds", "evaluation"):
-                entry[name]
+            checks.integer("seed", entry["seed"], 0)
+            checks.integer("steps", entry["steps"], 0)
+            checks.number("seconds", entry["seconds"])
+            evaluation = checks.array("evaluation", entry["evaluation"])
+            if evaluation.ndim != 1 or not evaluation.size:
+                raise ValueError("evaluation は 1 個以上の数のリストにしてください")
             if entry["seed"] in runs:
                 raise ValueError(f"シード {entry['seed']} が二度あります")
             runs[entry["seed"]] = {"versions": versions, "checkpoints": [], **entry}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise _unreadable(path, number, error) from None
     return settings, [runs[seed] for seed in sorted(runs)]
 

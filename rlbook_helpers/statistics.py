@@ -1,10 +1,12 @@
 """たくさんのシードの結果をまとめる統計。"""
 
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import scipy  # scipy.stats は、使うときに初めて読みこまれます
+from tabulate import tabulate
 
 from rlbook_helpers import checks
 
@@ -66,6 +68,13 @@ class Comparison(NamedTuple):
     p_value: float  # フィッシャーの正確検定 (両側)
     adjusted: float  # ホルムの方法で補正した p 値
 
+    @property
+    def verdict(self) -> str:
+        """計画した結論の言葉。補正した p 値が 0.05 以上なら「わからない」です。"""
+        if self.adjusted >= 0.05:
+            return "わからない"
+        return "効いた" if self.difference > 0 else "悪くした"
+
 
 def compare_solved(
     solved: Mapping[str, np.ndarray], base: str
@@ -107,3 +116,59 @@ def compare_solved(
         )
         for (name, (k, n)), p, p_adjusted in zip(counts.items(), p_values, adjusted)
     }
+
+
+def p_text(p: float) -> str:
+    """p 値を、小数点の下 3 桁で書きます。"""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def comparison_table(
+    solved: Mapping[str, np.ndarray],
+    results: Mapping[str, Comparison],
+    base: str,
+    names: Mapping[str, str],
+) -> str:
+    """compare_solved の結果の、HTML の表。差と区間の単位は % です。
+
+    引数:
+        solved, results, base: compare_solved に渡したものと、その結果。
+        names: 表に並べる設定の名前から、読者に見せる説明。
+    """
+    rows = [[f"{base} (基準)", f"{solved[base].sum()} / {len(solved[base])}"]]
+    for arm, name in names.items():
+        r = results[arm]
+        low, high = (f"{100 * x:+.0f}" for x in r.interval)
+        rows.append(
+            [
+                *(f"{arm}: {name}", f"{r.solved} / {r.seeds}"),
+                *(f"{100 * r.difference:+.0f}", f"{low} から {high}"),
+                *(p_text(r.adjusted), r.verdict),
+            ]
+        )
+    headers = ["腕", "解けた", "差 (%)", "95 % 区間", "補正した p 値", "結論"]
+    return tabulate(rows, headers, tablefmt="html", disable_numparse=True)
+
+
+def survival(steps: np.ndarray, solved: np.ndarray) -> tuple[np.ndarray, ...]:
+    """まだ一度も解けていないシードの割合の、カプラン・マイヤー推定。
+
+    引数:
+        steps: シードごとの、はじめて解けたステップ。解けなければ、終わりのステップ (K,)。
+        solved: 解けたか (K,)、bool。
+    戻り値:
+        ステップ、割合、95 % 区間 (log-log) の下限と上限。それぞれ (T + 1,) で、ステップ 0 から始まります。
+        割合が 0 のところの区間は NaN です。
+    出典:
+        Kaplan & Meier (1958)。
+    """
+    data = scipy.stats.CensoredData(uncensored=steps[solved], right=steps[~solved])
+    curve = scipy.stats.ecdf(data).sf
+    with warnings.catch_warnings():  # 割合が 0 のところに、区間はありません
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band = curve.confidence_interval(method="log-log")
+    shares = (curve, band.low, band.high)
+    return (
+        np.concatenate([[0], curve.quantiles]),
+        *(np.concatenate([[1], share.probabilities]) for share in shares),
+    )

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from rlbook_helpers.checkpoints import Watched
 from rlbook_helpers.presets import Preset
 from rlbook_helpers.records import Record, append, load
-from rlbook_helpers.training import evaluate, progress_bar, train
+from rlbook_helpers.training import evaluate, progress_bar
 
 # DeZero の設定は、プロセスに一つしかありません。スレッドが多いワーカーでも、一つずつ学習します。
 _one_at_a_time = threading.Lock()
@@ -32,29 +33,41 @@ def run_seed(preset: Preset, seed: int) -> dict:
     途中を測ったら、それが学習曲線になるので、エピソードごとの報酬の合計は、はじめの 10 個だけ残します。
     """
     env, test_env = preset.make_env(), preset.make_env()
-    agent = preset.make_agent(env, seed)
+    program, agent = preset.program, preset.make_agent(env, seed)
     watched = Watched(
         agent, test_env, every=preset.checkpoint_steps, seed=2_000_000 + seed
     )
     length = {"episodes": preset.episodes, "steps": preset.steps}
     with _one_at_a_time, threadpool_limits(1, user_api="blas"):
         start = time.perf_counter()
-        record = train(
-            env, watched, **length, sync_interval=preset.sync_interval, seed=seed
-        )
+        record = program.train(env, watched, **length, seed=seed)
         seconds = time.perf_counter() - start - watched.seconds
         evaluation = evaluate(
-            test_env, agent.greedy_action, episodes=100, seed=1_000_000 + seed
+            test_env,
+            program.policy(agent),
+            episodes=preset.evaluation_episodes,
+            seed=1_000_000 + seed,
         )
     return {
         "seed": seed,
         "versions": {name: version(name) for name in ("numpy", "dezero", "gymnasium")},
         "steps": watched.step,
         "seconds": round(seconds, 2),
-        "returns": _compact(record.returns[: 10 if watched.checkpoints else None]),
+        "returns": _curve(record.returns, preset.curve_interval)[
+            : 10 if watched.checkpoints else None
+        ],
         "checkpoints": [_compact(checkpoint) for checkpoint in watched.checkpoints],
         "evaluation": _compact(evaluation.tolist()),
     }
+
+
+def _curve(returns: list[float], interval: int) -> list[float]:
+    """報酬の合計を、interval 個ずつの平均にします。余りの出る終わりは、残しません。"""
+    if interval == 1:
+        return _compact(returns)
+    whole = len(returns) - len(returns) % interval
+    means = np.reshape(returns[:whole], (-1, interval)).mean(axis=1)
+    return [round(float(mean)) for mean in means]
 
 
 def _compact(values: Sequence[float]) -> list[float]:

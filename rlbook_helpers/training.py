@@ -88,6 +88,7 @@ def train(
     sync_interval: int | None = None,
     seed: int | np.random.Generator | None = None,
     report_interval: int | None = None,
+    play: Callable[..., Episode] = train_episode,
 ) -> TrainingRecord:
     """エージェントを学習させ、記録を返します。進み具合を、端末と Jupyter にバーで表示します。
 
@@ -107,6 +108,7 @@ def train(
         sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
         seed: 最初の env.reset に渡すシード。
         report_interval: 途中経過を一行で表示する間隔 (エピソード)。None なら表示しません。
+        play: 一つのエピソードを進める関数。train_episode と同じ引数を受けとります。
     例外:
         TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の両方を渡した、
             またはどちらも渡さない。
@@ -124,7 +126,7 @@ def train(
         num_steps = 0
         while len(record.returns) != episodes and num_steps != steps:
             episode = len(record.returns)
-            result = train_episode(
+            result = play(
                 env,
                 agent,
                 seed=seed if episode == 0 else None,
@@ -146,6 +148,28 @@ def train(
                     f"total reward={result.total_reward:.1f}"
                 )
     return record
+
+
+@dataclass(frozen=True, repr=False)
+class Program:
+    """学習のプログラムの全体。診療所 (第 7 章) で調べる相手です。
+
+    属性:
+        make_agent: seed を渡すと、新しいエージェントを作る関数かクラス。
+        train_episode: 一つのエピソードを、学習しながら進める関数。
+        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
+        policy: エージェントから、評価する方策を取り出す関数。
+    """
+
+    make_agent: Callable[..., Agent]
+    train_episode: Callable[..., Episode] = train_episode
+    sync_interval: int | None = 20
+    policy: Callable[[Agent], Policy] = lambda agent: agent.greedy_action
+
+    def train(self, env: gym.Env, agent: Agent, **options) -> TrainingRecord:
+        """このプログラムのループと同期の間隔で、エージェントを学習させます。options は train と同じです。"""
+        options = {"sync_interval": self.sync_interval, **options}
+        return train(env, agent, play=self.train_episode, **options)
 
 
 def evaluate(

@@ -110,9 +110,9 @@ def soups():
     }
 
 
-@pytest.fixture(scope="session")
-def server():
-    """The address of a web server for the book, which answers like the usual hosts."""
+@contextlib.contextmanager
+def serve(site):
+    """The address of a web server for a built book, which answers like the usual hosts."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -122,10 +122,16 @@ def server():
             self.send_response(code)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
-            self.wfile.write((HTML / "404.html").read_bytes())
+            self.wfile.write((site / "404.html").read_bytes())
 
-    handler = functools.partial(Handler, directory=str(HTML))
+    handler = functools.partial(Handler, directory=str(site))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def server():
+    with serve(HTML) as url:
+        yield url

@@ -52,7 +52,15 @@ SECTIONS = {
         "実行結果の描画",
     ],
 }
-SKELETON = ["この章で学ぶこと", "全体像", "準備", "まとめ", "演習", "参考文献"]
+SKELETON = [
+    "この章で学ぶこと",
+    "全体像",
+    "準備",
+    "まとめ",
+    "確認クイズ",
+    "演習",
+    "参考文献",
+]
 
 # What a published output must not hold.
 UNWANTED = {
@@ -194,6 +202,14 @@ def test_what_is_not_compared_is_followed_by_a_compared_property(md_path):
             ), cell["source"]
 
 
+def test_the_first_cell_is_the_same_in_every_chapter():
+    """What brings a chapter that came alone the rest of the book: tests/test_site.py."""
+    chapters = [path.read_text(encoding="utf-8") for path in CHAPTERS]
+    cells = {re.search(r"```\{code-cell\}.*?```", text, re.S)[0] for text in chapters}
+    (cell,) = cells
+    assert ":tags: [remove-cell]" in cell and '\nSITE = ""  #' in cell
+
+
 @each_chapter
 def test_figures_have_captions_names_and_alternative_texts(md_path):
     names = []
@@ -231,3 +247,40 @@ def test_exercises_have_folded_executed_solutions(md_path):
     assert all(part.count("hide-cell") == 1 for part in parts)
     solutions = [cell for cell in code_cells(md_path) if "hide-cell" in tags(cell)]
     assert len(solutions) == len(parts) and all(cell["outputs"] for cell in solutions)
+
+
+# Two cells: what the heading folds stands below its own.
+SOLUTION = '+++ {"jp-MarkdownHeadingCollapsed": true}\n\n#### 解答\n\n+++\n\n'
+CELL = "```{code-cell} ipython3\n"
+
+
+@each_chapter
+def test_solutions_say_in_prose_what_their_code_does(md_path):
+    """Below a heading that JupyterLab folds; what tools/folded_cells.py makes of it: test_pages."""
+    parts = re.split(r"^### 演習 ", md_path.read_text(encoding="utf-8"), flags=re.M)[1:]
+    for part in parts:
+        question, *solutions = part.split(SOLUTION)
+        assert CELL not in question and len(solutions) == 1, part
+        prose, _, code = solutions[0].partition(CELL)
+        assert len(re.findall("[ぁ-ん]", prose)) >= 20, part
+        first = code.removeprefix(":tags: [").partition("]\n\n")
+        assert first[0].split(", ")[0] == "hide-cell"
+        assert not first[2].startswith("#"), part
+
+
+def only_draws(cell: dict) -> bool:
+    return "figure" in cell["metadata"].get("mystnb", {})
+
+
+def only_checks(cell: dict) -> bool:
+    lines = "".join(texts(cell)).splitlines()
+    return bool(lines) and all(re.search(r": (True|False)$", line) for line in lines)
+
+
+@each_chapter
+def test_code_that_only_draws_or_checks_is_folded(md_path):
+    otherwise_hidden = {"hide-cell", "hide-output", "remove-cell"}
+    for cell in code_cells(md_path):
+        if not otherwise_hidden & set(tags(cell)):
+            folded = only_draws(cell) or only_checks(cell)
+            assert ("hide-input" in tags(cell)) == folded, "".join(cell["source"])

@@ -69,8 +69,13 @@ def package(files):
 
 
 def markdown(page: str) -> str:
-    """The source of a page without listings and outputs."""
+    """The source of a page without listings and outputs, with its quiz."""
     text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
+    text = re.sub(
+        r'<p data-quiz="(.*?)">.*',
+        lambda place: (ROOT / f"book/quizzes/{place[1]}.toml").read_text("utf-8"),
+        text,
+    )
     return re.sub(
         r"^```\{?([\w-]*)[^\n]*\n.*?^```$",
         lambda fence: fence[0] if fence[1] in ("figure", "image", "glossary") else "",
@@ -221,13 +226,14 @@ def test_the_font_of_the_formulas_has_their_characters(files, soups):
 
 @each_page
 def test_every_figure_is_in_it(soups, page, files):
-    drawings = len(re.findall(r"^```\{(?:figure|image)\}", markdown(page), flags=re.M))
+    drawn = r"^```\{(?:figure|image)\}|!\[[^]]*\]\("
+    drawings = len(re.findall(drawn, markdown(page), flags=re.M))
     plots = len(outputs(page, "image/png")) if page in CHAPTERS else 0
     images = soups[page].find_all("img")
     assert len(images) == drawings + plots
     assert all(image["alt"].strip() for image in images)
     for figure in soups[page].find_all("figure"):
-        assert re.match(r"図 ?\d+\.\d+", figure.figcaption.text.strip())
+        assert re.match(r"図 ?\d+(\.\d+)?", figure.figcaption.text.strip())
 
 
 @each_chapter
@@ -256,6 +262,18 @@ def test_solutions_are_shown_after_their_label(soups, chapter):
     for label, cell in zip(labels, hidden):
         listing = label.find_next("pre").text
         assert squeeze(listing) == squeeze("".join(cell["source"]))
+
+
+@each_chapter
+def test_the_answers_of_a_quiz_come_after_its_questions(soups, chapter):
+    (box,) = soups[chapter].select(".quiz")
+    questions = box.select(".quiz-question")
+    text = squeeze(box.text)
+    end = text.index("確認クイズの答え")
+    assert 4 <= len(questions) <= 6
+    assert text.count("正解です。") == text.count("正解です。", end)
+    assert text.count("正解です。", end) == len(box.select(".quiz-question li"))
+    assert text.count("不正解です。") == text.count("正解です。") - len(questions)
 
 
 @pytest.fixture(scope="module")

@@ -84,6 +84,27 @@ def test_one_file_per_setting_with_all_that_is_needed_to_read_it(tmp_path):
         assert 0 < sum(result["returns"]) <= 120
 
 
+def test_a_curve_is_kept_as_means_of_episodes():
+    every = run_seed(Preset(episodes=7), 0)
+    means = run_seed(Preset(episodes=7, curve_interval=3, evaluation_episodes=2), 0)
+    whole = every["returns"]
+    assert len(whole) == 7 and len(every["evaluation"]) == 100
+    assert means["returns"] == [round(sum(whole[k : k + 3]) / 3) for k in (0, 3)]
+    assert means["evaluation"] == every["evaluation"][:2]
+
+
+def test_a_patient_is_run_by_its_own_loop_and_policy():
+    """Each of the three is wrong elsewhere: nowhere on CartPole, in the agent, in the evaluation."""
+    names = ("clipped_reward", "inverted_epsilon", "exploring_evaluation")
+    right = run_seed(Preset(episodes=5), 0)
+    clipped, inverted, explored = (
+        run_seed(Preset(episodes=5, patient=name), 0) for name in names
+    )
+    assert clipped["returns"] == right["returns"] == explored["returns"]
+    assert clipped["evaluation"] == right["evaluation"] != explored["evaluation"]
+    assert inverted["returns"] != right["returns"]
+
+
 def test_what_was_recorded_is_read_again(tmp_path):
     path = tmp_path / "new" / "x.jsonl"
     preset = PRESETS["stable"]

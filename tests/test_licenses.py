@@ -48,7 +48,7 @@ def test_an_entry_names_author_and_licence_and_files(entry):
 
 def test_every_file_of_the_site_is_ours_or_listed():
     listed = [pattern for entry in ENTRIES.values() for pattern in patterns(entry)]
-    ours = {path.name for path in (ROOT / "book/static").iterdir()} | {"logo.svg"}
+    ours = {path.name for path in (ROOT / "book/static").rglob("*")} | {"logo.svg"}
     unknown = [
         name
         for path in HTML.glob("_static/**/*")

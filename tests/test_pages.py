@@ -119,6 +119,41 @@ def test_the_page_shows_the_code_that_runs_highlighted(soups, name):
     assert listings and listings[0].find("span", class_="k") is not None
 
 
+@each_chapter
+def test_folded_code_says_what_it_is_and_shows_what_it_gives(soups, chapter):
+    """A solution opens with its prose; of code that draws or checks, the output stays in sight."""
+    article = soups[f"chapters/{chapter}.html"].find("article")
+    assert not article.find(re.compile("h[1-6]"), string=re.compile("^解答"))
+    hidden = {"hide-cell": [], "hide-input": []}
+    for cell in cells_of(chapter):
+        for tag in hidden.keys() & set(cell["metadata"].get("tags", [])):
+            hidden[tag].append(cell)
+    for tag, cells in hidden.items():
+        shown = article.select(f".tag_{tag}")
+        assert len(shown) == len(cells)
+        for cell, container in zip(cells, shown):
+            fold = container.find("details")
+            assert squeeze("".join(cell["source"])) in squeeze(fold.text)
+            if tag == "hide-cell":
+                assert fold.parent == container and fold.select(".cell_output")
+                continue
+            draws = "figure" in cell["metadata"].get("mystnb", {})
+            words = "図のコード" if draws else "確かめるコード"
+            assert fold.select_one("summary .collapsed").text == words
+            assert not fold.select(".cell_output")
+            assert bool(container.find("figure")) == draws
+
+
+def test_the_prose_of_a_solution_is_folded_with_its_code(soups):
+    exercises = soups["chapters/01_dezero.html"].select(
+        "section > details, .tag_hide-cell"
+    )
+    assert len(exercises) >= 4
+    for container in exercises:
+        prose = container.select_one("details > div > p")
+        assert len(prose.text) > 40 and not prose.find_previous_sibling("div")
+
+
 @each_page
 def test_cited_equations_are_numbered(soups, page):
     for a in soups[f"{page}.html"].select("article a.reference[href*='equation-']"):
@@ -222,7 +257,7 @@ def test_the_long_table_scrolls_inside_its_box(tab):
 def test_solutions_are_folded(tab):
     tab.goto(address("chapters/01_dezero"))
     for _ in widths(tab):
-        solutions = tab.locator("details.hide, .tag_hide-cell details")
+        solutions = tab.locator(".tag_hide-cell details")
         assert solutions.count() >= 3
         assert not solutions.first.evaluate("e => e.open")
         assert "解答を見る" in solutions.first.inner_text()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rlbook_helpers import policies, train
-from rlbook_helpers.presets import PRESETS
+from rlbook_helpers.presets import PRESETS, Preset
 
 RECORDED = Path(__file__).parents[1] / "chapters/data/policies"
 LITTLE = dataclasses.replace(PRESETS["stable"], steps=120, average_steps=40)
@@ -100,6 +100,39 @@ def test_foreign_files_are_refused(tmp_path):
         policies.load(tmp_path / "none.npz")
 
 
+def test_weights_too_large_to_unpack_are_refused(files, tmp_path):
+    """100 MB of zeros, which are 100 KB as a file."""
+    path = tmp_path / "x.npz"
+    zeros = np.zeros((4, 7_000_000), np.float32)
+    np.savez_compressed(path, **(contents(files[0]) | {"W0": zeros}))
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(ValueError, match=r"x\.npz .*100,000,000 バイト"):
+        policies.load(path)
+
+
+def test_a_save_that_fails_leaves_what_was_there(files, tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    policy = policies.load(files[0])
+    policies.save(path, policy)
+    before = path.read_bytes()
+
+    def half(file, **arrays):
+        file.write(b"PK")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(OSError, match="disk full"):
+        policies.save(path, policy)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
+
+
+def test_the_policy_of_a_patient_is_not_recorded(tmp_path):
+    sick = Preset(episodes=None, steps=100, patient="no_mask")
+    with pytest.raises(ValueError, match="patient='no_mask'"):
+        policies.record(sick, 0, [100], tmp_path)
+
+
 @pytest.mark.parametrize("at", [[0], [121], [1.5]])
 def test_steps_beyond_the_training_are_refused(at, tmp_path):
     with pytest.raises((ValueError, TypeError), match="at"):
@@ -107,18 +140,35 @@ def test_steps_beyond_the_training_are_refused(at, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+CHAPTER_4 = dataclasses.replace(
+    PRESETS["original"],
+    episodes=None,
+    steps=25_000,
+    sync_interval=None,
+    sync_steps=100,
+)
+
+
 @pytest.mark.book
-def test_the_recorded_policies_come_from_their_preset_and_seed():
-    """The first episodes of the training, made again: before rounding grows."""
-    pytest.importorskip("Box2D")
-    preset = PRESETS["lander"]
+@pytest.mark.parametrize(
+    "name, preset, steps",
+    [
+        ("lander", PRESETS["lander"], [50_000, 200_000]),
+        ("stable", PRESETS["stable"], [25_000]),
+        ("original", CHAPTER_4, [25_000]),
+    ],
+)
+def test_the_recorded_policies_come_from_their_preset_and_seed(name, preset, steps):
+    """The first two episodes of the training, made again: before rounding grows."""
+    if name == "lander":
+        pytest.importorskip("Box2D")
     env = preset.make_env()
     again = train(env, preset.make_agent(env, 50), steps=300, seed=50).returns
     assert len(again) >= 2
-    for step in (50_000, 200_000):
-        path = RECORDED / f"lander/{step:06}.npz"
+    for step in steps:
+        path = RECORDED / f"{name}/{step:06}.npz"
         assert path.stat().st_size <= 100_000
         about = policies.load(path).about
         assert (about["seed"], about["step"]) == (50, step)
-        assert about["settings"] == dataclasses.asdict(preset)
-        np.testing.assert_allclose(again, about["returns"][: len(again)], atol=1)
+        assert Preset(**about["settings"]) == preset
+        np.testing.assert_allclose(again[:2], about["returns"][:2], atol=1)

@@ -1,7 +1,9 @@
-"""The built site as a whole: its weight, its addresses, what can be downloaded from it."""
+"""The built site as a whole: its weight, its addresses, what can be downloaded from it, and published."""
 
 import base64
 import gzip
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from built import (
+    CHAPTERS,
     HTML,
     PAGES,
     ROOT,
@@ -22,7 +25,9 @@ from built import (
     each_page,
     show_pictures,
     wait_for_formulas,
+    widths,
 )
+from conftest import serve
 
 bs4 = pytest.importorskip(
     "bs4", reason="the site is checked with requirements.txt installed"
@@ -128,7 +133,7 @@ def test_the_largest_page_shows_its_text_within_a_second_on_a_slow_phone(
 # Films
 
 
-@pytest.mark.parametrize("chapter", ["04_dqn", "05_stable"])
+@pytest.mark.parametrize("chapter", ["03_cartpole_replay", "04_dqn"])
 def test_films_are_small_wait_for_the_reader_and_can_be_played(browser, soups, chapter):
     films = soups[f"chapters/{chapter}.html"].find_all("video")
     assert films
@@ -275,12 +280,12 @@ def unpacked(tmp_path_factory):
     return root.rename(folder / "rl book")
 
 
-@pytest.fixture
-def plain_locale(monkeypatch):
-    """As with LANG=C, and without Python's help against it."""
-    for name in ("LC_CTYPE", "PYTHONUTF8", "PYTHONIOENCODING"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LC_ALL", "C")
+@pytest.fixture(scope="module")
+def plain_locale():
+    """The environment as with LANG=C, and without Python's help against it."""
+    helping = {"LC_CTYPE", "PYTHONUTF8", "PYTHONIOENCODING"}
+    kept = {name: value for name, value in os.environ.items() if name not in helping}
+    return {**kept, "LC_ALL": "C"}
 
 
 def test_the_book_offers_itself_as_one_zip(browser, server):
@@ -309,19 +314,124 @@ def test_the_zip_holds_what_the_repository_holds(unpacked):
         assert same, name
 
 
-def test_the_book_can_be_built_from_the_zip(unpacked, plain_locale):
-    """With the packages that are installed here; `make` would install the same ones."""
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = [program, *"build . -W -n --keep-going -q".split()]
-    subprocess.run(command, cwd=unpacked, check=True, capture_output=True)
+def test_the_epub_can_be_made_from_the_zip(unpacked, plain_locale):
+    command = [sys.executable, unpacked / "tools" / "epub.py"]
+    subprocess.run(command, cwd=unpacked, check=True, env=plain_locale)
+    assert zipfile.is_zipfile(unpacked / "_build/epub/dezero-dqn.epub")
+
+
+# Publication: the book from its zip, built as pages.yml does it, at an address of its own.
+
+
+@pytest.fixture(scope="module")
+def published(unpacked, plain_locale):
+    """The address and the folder of the site; with the packages that are installed here."""
+    site = unpacked / "_build" / "html"
+    epub = unpacked / "_build" / "epub" / "dezero-dqn.epub"
+    if not epub.exists():
+        epub.parent.mkdir(parents=True, exist_ok=True)
+        epub.write_bytes(b"made before the book")
+    with serve(site) as url:
+        environment = {
+            **plain_locale,
+            "SITE_URL": f"{url}/",
+            "REPOSITORY_URL": "https://github.com/someone/a.book",
+        }
+        program = Path(sys.executable).with_name("jupyter-book")
+        command = [program, *"build . -W -n --keep-going -q".split()]
+        subprocess.run(
+            command, cwd=unpacked, check=True, capture_output=True, env=environment
+        )
+        yield f"{url}/", site
+
+
+def read(page: Path) -> bs4.BeautifulSoup:
+    return bs4.BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+
+def test_the_book_can_be_built_from_the_zip(published):
+    _, site = published
     for page in PAGES:
-        assert (unpacked / "_build/html" / f"{page}.html").is_file()
-    again = unpacked / "_build/html" / site_files.ZIP
-    same = again.read_bytes() == (HTML / site_files.ZIP).read_bytes()
+        assert (site / f"{page}.html").is_file()
+    same = (site / site_files.ZIP).read_bytes() == (HTML / site_files.ZIP).read_bytes()
     assert same, "the book's zip from the zip's book"
 
 
-def test_the_epub_can_be_made_from_the_zip(unpacked, plain_locale):
-    command = [sys.executable, unpacked / "tools" / "epub.py"]
-    subprocess.run(command, cwd=unpacked, check=True)
-    assert zipfile.is_zipfile(unpacked / "_build/epub/dezero-dqn.epub")
+def test_the_epub_is_offered_when_it_was_made_first(published):
+    _, site = published
+    (link,) = read(site / "book/index.html").select("article a[href$='.epub']")
+    offered = (site / "book" / link["href"]).read_bytes()
+    made = site.parent / "epub" / "dezero-dqn.epub"
+    assert offered == made.read_bytes()
+
+
+def test_published_chapters_open_in_colab_with_one_click(published, soups):
+    _, site = published
+    home = "https://colab.research.google.com/github/someone/a.book/blob/colab/chapters"
+    for chapter in CHAPTERS:
+        (link,) = read(site / f"chapters/{chapter}.html").select("a[href*='colab.r']")
+        assert link["href"] == f"{home}/{chapter}.ipynb"
+        assert link.text.strip() == "Colab で開く"
+        assert link["title"] == "この章を Google Colab で開いて動かす"
+    (link,) = read(site / "book/index.html").select("a[href*='colab.r']")
+    assert link["href"] == f"{home}/{CHAPTERS[0]}.ipynb"
+    assert link.find_parent(class_="start") and link.text == "Colab で開く"
+    # A book without addresses offers nothing that it does not have.
+    for page in PAGES:
+        assert not soups[f"{page}.html"].select("a[href*='colab.r']"), page
+
+
+def test_the_button_fits_a_phone_and_a_laptop(browser, published):
+    _, site = published
+    tab = browser.new_page()
+    tab.goto((site / "chapters/03_cartpole_replay.html").as_uri())
+    for width in widths(tab, 1280, 360):
+        box = tab.locator(".btn-colab").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab.close()
+
+
+def test_published_notebooks_know_their_site_and_differ_in_nothing_else(published):
+    url, site = published
+    for chapter in CHAPTERS:
+        text = (site / f"_sources/chapters/{chapter}.ipynb").read_text("utf-8")
+        cells = json.loads(text)["cells"]
+        first = next(cell for cell in cells if cell["cell_type"] == "code")
+        assert f'SITE = "{url}"  #' in "".join(first["source"])
+        original = ROOT / "chapters" / f"{chapter}.ipynb"
+        assert text.replace(url, "") == original.read_text("utf-8")
+
+
+def versions(python: Path) -> dict[str, str]:
+    command = [python, "-m", "pip", "list", "--format=json"]
+    answer = subprocess.run(command, check=True, capture_output=True).stdout
+    return {package["name"]: package["version"] for package in json.loads(answer)}
+
+
+# The versions of Colab in 2026, which its kernel and its other packages depend on
+LIKE_COLAB = "ipython==7.34.0 ipykernel==6.17.1 numpy==2.0.2 matplotlib==3.10.0".split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chapter", ["06_lander"])
+def test_a_published_notebook_alone_installs_what_it_lacks_and_runs(
+    published, tmp_path, chapter
+):
+    """In an empty folder, with nothing but Jupyter, NumPy and Matplotlib, whose versions stay."""
+    _, site = published
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [python, "-m", "pip", "install", "-q", "nbclient", *LIKE_COLAB]
+    subprocess.run(install, check=True)
+    before = versions(python)
+    folder = tmp_path / "content"
+    folder.mkdir()
+    shutil.copy(site / f"_sources/chapters/{chapter}.ipynb", folder)
+    execute = "from nbclient.cli import main; main()"
+    command = [python, "-c", execute, "--timeout=-1", f"{chapter}.ipynb"]
+    # Twice: the kernel may be started again, and finds what the first one has installed.
+    for _ in range(2):
+        subprocess.run(command, cwd=folder, check=True)
+    after = versions(python)
+    assert {name: after[name] for name in before} == before

@@ -55,7 +55,11 @@ def test_the_claims_of_the_chapter_follow_from_the_record():
     saved = {b: times[a] - times[b] for a, b in itertools.pairwise(names)}
     assert sorted(saved, key=saved.get)[-2:] == ["flat_adam", "fused"]
     assert times["no_graph"] > 0.9  # the first two changes gain next to nothing
-    assert abs(times["ours"] / times["fused"] - 1) < 0.05  # checks cost little
+    assert abs(times["ours"] / times["fused"] - 1) < 0.05
+    # The checks: no difference that can be seen
+    rounds = zip(*(RECORD["steps_per_second"][name] for name in ("ours", "fused")))
+    gains = [ours / fused for ours, fused in rounds]
+    assert min(gains) < 1 < max(gains)
 
 
 @pytest.mark.parametrize("name", [name for name in LADDER if name != "ours"])

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ yaml = pytest.importorskip(
 )
 
 import site_files  # tools/site_files.py
+from built import CHAPTERS
 
 pytestmark = pytest.mark.book
 
@@ -54,8 +56,70 @@ def test_only_the_publication_may_write():
         for name, job in JOBS.items()
         if "write" in job.get("permissions", {}).values()
     }
-    allowed = {"pages", "id-token"}
-    assert writing == {"ci.yml: pages": allowed, "pages.yml: deploy": allowed}
+    deploy, notebooks = {"pages", "id-token"}, {"contents"}
+    assert writing == {
+        "ci.yml: pages": deploy
+        | notebooks,  # what the jobs of pages.yml may have at most
+        "pages.yml: deploy": deploy,
+        "pages.yml: notebooks": notebooks,
+    }
+
+
+def test_where_the_repository_may_be_written_nothing_but_git_and_a_script_of_ours_runs():
+    steps = JOBS["pages.yml: notebooks"]["steps"]
+    used = [step["uses"].partition("@")[0] for step in steps if "uses" in step]
+    assert used == ["actions/checkout", "actions/setup-python"]
+    lines = "\n".join(step.get("run", "") for step in steps).split("\n")
+    commands = [line for line in lines if line]
+    assert commands[0] == "python tools/colab.py"
+    assert all(line.startswith("git ") for line in commands[1:])
+    pushes = [line for line in commands if " push " in line]
+    assert pushes == ["git push -q --force origin colab"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="steps of a Linux runner")
+def test_the_branch_for_colab_holds_the_notebooks_and_they_know_their_site(tmp_path):
+    """The steps of that job as they are spelled, in a copy of the repository."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    checkout, origin = tmp_path / "checkout", tmp_path / "origin.git"
+    for file in site_files.files_of_the_book():
+        copy = checkout / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+
+    def git(*arguments, folder=checkout):
+        command = ["git", "-C", folder, *identity, *arguments]
+        done = subprocess.run(command, check=True, capture_output=True)
+        return done.stdout.decode("utf-8")
+
+    subprocess.run(["git", "init", "-q", "--bare", origin], check=True)
+    git("init", "-q")
+    git("remote", "add", "origin", str(origin))
+    git("add", ".")
+    git("commit", "-qm", "as checked out")
+    python = Path(sys.executable).parent
+    environment = {
+        "PATH": f"{python}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "SITE_URL": "https://someone.github.io/a-book/",
+    }
+    git("branch", "published")
+    for _ in range(2):  # the second publication replaces the first
+        git("checkout", "-q", "-f", "published")
+        for step in JOBS["pages.yml: notebooks"]["steps"]:
+            if "run" in step:
+                command = ["bash", "-e", "-c", step["run"]]
+                subprocess.run(command, cwd=checkout, env=environment, check=True)
+        git("checkout", "-q", "-f", "published")
+        git("branch", "-q", "-D", "colab")
+    names = git("ls-tree", "-r", "--name-only", "colab", folder=origin).split()
+    assert names == [f"chapters/{chapter}.ipynb" for chapter in CHAPTERS]
+    for name in names:
+        text = git("show", f"colab:{name}", folder=origin)
+        assert text.count(f'SITE = \\"{environment["SITE_URL"]}\\"') == 1
+    assert git("rev-list", "--count", "colab", folder=origin).strip() == "1"
 
 
 def test_only_what_all_else_has_passed_is_published():
@@ -67,6 +131,7 @@ def test_only_what_all_else_has_passed_is_published():
     assert CI["pages"]["if"] == "github.event_name == 'push'"
     assert not any("if" in CI[job] for job in CI["pages"]["needs"])
     assert JOBS["pages.yml: deploy"]["needs"] == "build"
+    assert JOBS["pages.yml: notebooks"]["needs"] == ["build", "deploy"]
     for matrix in CI["book"]["strategy"]["matrix"].values():
         assert re.search(r"== 'push' && '\[\"(ubuntu-latest|3\.11)\"\]' \|\|", matrix)
 
@@ -93,9 +158,12 @@ def test_what_a_step_calls_is_there(command):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     program, *arguments = command.replace("\\", "/").split()
     if program == "make":
-        assert re.search(rf"^{arguments[0]}:", makefile, re.MULTILINE)
+        for target in arguments:
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE)
     elif program.startswith("."):
         assert (ROOT / program).exists() or program.startswith(".venv/")
+    elif program == "git":
+        assert "git push" in command  # it runs below, as it is spelled
     else:
         assert program in ("python", "rm")
         files = [argument for argument in arguments if re.search(r"/|\.txt$", argument)]

@@ -31,6 +31,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from quiz import quiz_answer, quiz_question
+
 ROOT = Path(__file__).resolve().parent.parent
 EPUB = ROOT / "_build" / "epub" / "dezero-dqn.epub"
 WORK = EPUB.parent / "work"
@@ -39,7 +41,10 @@ IDENTIFIER = "urn:uuid:0b7c7a3e-52f4-4c0e-9a53-6e1f4d1f7a90"
 
 BUILDER = "epub-of-the-book"
 # What pages meant for a browser need, and these do not.
-NOT_FOR_EPUB = ("sphinx-mathjax-offline", "light_pages", "search_text", "site_files")
+NOT_FOR_EPUB = (
+    *("sphinx-mathjax-offline", "light_pages", "live_figures"),
+    *("search_text", "site_files", "colab"),
+)
 # The best form of an output first; the rest as in the settings of the book.
 MIME_TYPES = ("text/markdown", "text/html", "image/png", "text/plain")
 SETTINGS = {
@@ -68,6 +73,7 @@ MEDIA_TYPES = {
     ".woff": "font/woff",
     ".txt": "text/plain",
 }
+QUIZ_HINT = "答えとその理由は、問いのあとにまとめてあります。"
 logger = logging.getLogger(__name__)
 
 
@@ -140,6 +146,26 @@ class UnfoldSolutions(OfTheBook):
             if cell.get("hide_mode") == "all":  # the others are listings
                 cell.insert(0, nodes.paragraph("", "解答", classes=["solution"]))
             cell.attributes.pop("hide_mode", None)
+
+
+class UnfoldQuizzes(OfTheBook):
+    """The explanations of the answers come together after the last question."""
+
+    default_priority = 198
+
+    def run(self, **kwargs):
+        for quiz in self.document.findall(nodes.container):
+            if "quiz" not in quiz["classes"]:
+                continue
+            quiz[0] = nodes.paragraph("", QUIZ_HINT)  # in place of how to unfold
+            quiz += nodes.paragraph("", "", nodes.strong("", "確認クイズの答え"))
+            for question in list(quiz.findall(quiz_question)):
+                reasons = nodes.enumerated_list(enumtype="upperalpha")
+                for answer in list(question.findall(quiz_answer)):
+                    label, reason = answer
+                    answer.replace_self(nodes.paragraph("", "", *label.children))
+                    reasons += nodes.list_item("", reason)
+                quiz += [nodes.paragraph("", "", question[0][0].deepcopy()), reasons]
 
 
 class CleanRawHtml(OfTheBook):
@@ -346,6 +372,7 @@ def setup(app):
     app.add_builder(Builder)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_post_transform(UnfoldSolutions)
+    app.add_post_transform(UnfoldQuizzes)
     app.add_post_transform(CleanRawHtml)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

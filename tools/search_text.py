@@ -14,7 +14,8 @@ from bs4 import BeautifulSoup, Comment, Tag
 from sphinx.search import SearchLanguage
 
 OUTPUT = "search_text.js"
-NOT_TEXT = "script, style, .headerlink, div.math"
+# Wrong answers are not what the book says.
+NOT_TEXT = "script, style, .headerlink, div.math, .quiz"
 # What begins and ends a line of its own; no match reaches across its border.
 BLOCKS = set(
     "h1 h2 h3 h4 h5 h6 p div section figure figcaption ul ol li dl dt dd table tr pre "

@@ -4,13 +4,15 @@ The theme and MathJax come with files that no page asks for, plots are stored wi
 than they have, and readers want the whole book as one file to run.
 """
 
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
+
+from colab import address
+from front_page import EPUB, offers_epub
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,7 +84,7 @@ def pack(path: Path) -> None:
 
 def set_address(app, config) -> None:
     """Previews of links need full addresses, which only the place of publication knows."""
-    config.ogp_site_url = os.environ.get("SITE_URL", "")
+    config.ogp_site_url = address("SITE_URL")
 
 
 def finish(app, exception) -> None:
@@ -91,6 +93,8 @@ def finish(app, exception) -> None:
         remove_unused(site)
         shrink_pictures(site, site.parent / ".pictures")
         pack(site / ZIP)
+        if offers_epub(app.config):
+            shutil.copyfile(EPUB, site / EPUB.name)
 
 
 def setup(app) -> dict:

@@ -44,6 +44,8 @@ document.addEventListener("DOMContentLoaded", () =>
     listing.after(button);
   }));
 
-// On paper nothing can be unfolded.
-addEventListener("beforeprint", () =>
-  document.querySelectorAll("article details").forEach((e) => { e.open = true; }));
+// On paper nothing can be unfolded, and no reader comes near a picture.
+addEventListener("beforeprint", () => {
+  document.querySelectorAll("article details").forEach((e) => { e.open = true; });
+  for (const picture of document.images) picture.loading = "eager";
+});

@@ -1,0 +1,61 @@
+"""Sphinx extension: what the chapters fold, and under which words.
+
+A solution is what stands below the heading 解答 of an exercise: prose, formulas and one code cell,
+tagged hide-cell. JupyterLab folds it by its heading, the pages by the <details> that MyST-NB puts
+around the cell; for these, the prose moves into the cell and the heading goes. Of a cell tagged
+hide-input only the code is folded: the words say whether it draws or checks.
+"""
+
+from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.transforms import SphinxTransform
+
+SOLUTION = "解答"
+DRAWS = "図のコード"
+CHECKS = "確かめるコード"
+
+
+class FoldSolutions(SphinxTransform):
+    """Before Sphinx collects the headings for its tables of contents."""
+
+    default_priority = 400
+
+    def apply(self, **kwargs):
+        for section in list(self.document.findall(nodes.section)):
+            if section.children[0].astext() == SOLUTION:
+                section.replace_self(self.fold(section))
+
+    @staticmethod
+    def fold(section: nodes.section) -> nodes.container:
+        """The cell, with what stands before it as part of its code, and the rest after its output."""
+        parts = section.children[1:]
+        cells = [part for part in parts if part.get("hide_mode") == "all"]
+        if len(cells) != 1:
+            raise ExtensionError(
+                f"{section.source}: below a heading {SOLUTION} stands one cell tagged hide-cell, not {len(cells)}"
+            )
+        cell = cells[0]
+        here = parts.index(cell)
+        code = cell.children[0]
+        before = nodes.container("", nb_element=code["nb_element"])
+        cell.replace(code, before)
+        before.extend([*parts[:here], code])
+        cell.extend(parts[here + 1 :])
+        return cell
+
+
+class NameFoldedCode(SphinxTransform):
+    default_priority = 400
+
+    def apply(self, **kwargs):
+        for cell in self.document.findall(nodes.container):
+            if cell.get("hide_mode") == "input":
+                draws = "figure" in cell["cell_metadata"].get("mystnb", {})
+                name = DRAWS if draws else CHECKS
+                cell["prompt_show"], cell["prompt_hide"] = name, f"{name}をたたむ"
+
+
+def setup(app) -> dict:
+    app.add_transform(FoldSolutions)
+    app.add_transform(NameFoldedCode)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
