@@ -221,7 +221,8 @@ def test_the_font_of_the_formulas_has_their_characters(files, soups):
 
 @each_page
 def test_every_figure_is_in_it(soups, page, files):
-    drawings = len(re.findall(r"^```\{(?:figure|image)\}", markdown(page), flags=re.M))
+    directive_or_inline = r"^```\{(?:figure|image)\}|!\[.*?\]\(\S+\.svg\)"
+    drawings = len(re.findall(directive_or_inline, markdown(page), flags=re.M))
     plots = len(outputs(page, "image/png")) if page in CHAPTERS else 0
     images = soups[page].find_all("img")
     assert len(images) == drawings + plots
