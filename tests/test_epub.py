@@ -234,7 +234,7 @@ def test_every_figure_is_in_it(soups, page, files):
     assert all(image["alt"].strip() for image in images)
     number = r"図 ?\d+\.\d+" if page in CHAPTERS else r"図 ?\d+ "
     for figure in soups[page].find_all("figure"):
-        assert re.match(r"図 ?\d+(\.\d+)?", figure.figcaption.text.strip())
+        assert re.match(number, figure.figcaption.text.strip())
 
 
 @each_chapter
