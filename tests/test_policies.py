@@ -159,7 +159,10 @@ CHAPTER_4 = dataclasses.replace(
     ],
 )
 def test_the_recorded_policies_come_from_their_preset_and_seed(name, preset, steps):
-    """The first two episodes of the training, made again: before rounding grows."""
+    """The first episodes of the training, made again: before rounding grows.
+
+    Of the lander, whose rewards tell more, all of the first 300 steps; of the poles two.
+    """
     if name == "lander":
         pytest.importorskip("Box2D")
     env = preset.make_env()
@@ -171,4 +174,5 @@ def test_the_recorded_policies_come_from_their_preset_and_seed(name, preset, ste
         about = policies.load(path).about
         assert (about["seed"], about["step"]) == (50, step)
         assert Preset(**about["settings"]) == preset
-        np.testing.assert_allclose(again[:2], about["returns"][:2], atol=1)
+        few = len(again) if name == "lander" else 2
+        np.testing.assert_allclose(again[:few], about["returns"][:few], atol=1)
