@@ -552,11 +552,13 @@ def test_axe_finds_nothing_and_it_fits(pages, name, scheme):
 @each_figure
 def test_its_colours_follow_the_page(pages, name):
     page, seen = pages[name], {}
-    page.wait_for("!figure.running")
+    page.figure.scroll_into_view_if_needed()
+    page.wait_for("!figure.playing")
     for scheme in ("light", "dark", "light"):
         page.tab.emulate_media(color_scheme=scheme)
         page.tab.wait_for_selector(f"html[data-theme={scheme}]")
         settle(page.tab)
         picture = page.figure.locator("canvas").evaluate("e => e.toDataURL()")
-        assert seen.setdefault(scheme, picture) == picture
-    assert seen["light"] != seen["dark"]
+        same = seen.setdefault(scheme, picture) == picture
+        assert same  # alone: the difference of two pictures takes pytest minutes
+    assert len(set(seen.values())) == 2

@@ -159,7 +159,7 @@ class MaxBias extends live.Figure {
       context.textAlign = align;
       context.fillText(text, px, py);
     };
-    context.font = `13px ${getComputedStyle(this.root).fontFamily}`;
+    context.font = `13px ${colours.font}`;
     context.lineJoin = "round";
 
     line(colours.grey, 1.5, [], [x(low), bottom], [x(high), bottom]);

@@ -169,7 +169,7 @@ class RingFigure extends live.Figure {
     const narrow = width < 520;
     const radius = narrow ? 0.4 * width : Math.min(height / 2, 0.24 * width) - 14;
     const middle = narrow ? [width / 2, 0.45 * width] : [radius + 18, height / 2];
-    context.font = `13px ${getComputedStyle(this.root).fontFamily}`;
+    context.font = `13px ${colours.font}`;
     this.paintRing(context, middle, radius, colours);
     const left = narrow ? 40 : 2 * radius + 90;
     const top = narrow ? 0.9 * width + 10 : 24;

@@ -163,7 +163,7 @@ class Staleness extends live.Figure {
       context.strokeText(text, px, py);
       context.fillText(text, px, py);
     };
-    context.font = `13px ${getComputedStyle(this.root).fontFamily}`;
+    context.font = `13px ${colours.font}`;
     context.lineJoin = "round";
 
     for (const value of [-10, 0, 10, 20, 30]) {
