@@ -80,10 +80,10 @@ policies: venv ## 章と、動く図で使う方策を学習しなおす
 	@$(BIN)/python -m rlbook_helpers.experiments policy lander --seed 50 --at 50000 200000 \
 	  --out chapters/data/policies
 	@$(BIN)/python -m rlbook_helpers.experiments policy stable --seed 50 --at 25000 \
-	  --out chapters/data/policies
+	  --out book/figures/policies
 	@$(BIN)/python -m rlbook_helpers.experiments policy original --seed 50 --at 25000 \
 	  --set episodes=None --set steps=25000 --set sync_interval=None --set sync_steps=100 \
-	  --out chapters/data/policies
+	  --out book/figures/policies
 	@$(BIN)/python tools/figure_weights.py
 	@$(BIN)/python tools/figure_seeds.py
 	@$(BIN)/python tools/figure_rewind.py

@@ -266,6 +266,29 @@ def plot_action_values(
     return ax
 
 
+def plot_differences(results: Mapping, names: Mapping[str, str]) -> Axes:
+    """解けた割合の、基準との差を描きます。点が差、横の線が区間、色が結論です。
+
+    引数:
+        results: statistics.compare_solved の結果。
+        names: 描く設定の名前から、読者に見せる説明。
+    戻り値:
+        新しい図の座標軸。
+    """
+    colours = {"効いた": GREEN, "悪くした": RED, "わからない": GREY}
+    _, ax = plt.subplots(figsize=(6.4, 0.34 * len(names) + 0.3))
+    for k, arm in enumerate(names):
+        r = results[arm]
+        low, high = r.interval
+        ax.plot([100 * low, 100 * high], [k, k], color=colours[r.verdict], lw=3)
+        ax.plot(100 * r.difference, k, "o", color=colours[r.verdict])
+    ax.axvline(0, color=INK, ls=":", lw=1)
+    ax.set_yticks(range(len(names)), [f"{arm}: {text}" for arm, text in names.items()])
+    ax.invert_yaxis()
+    ax.set_xlabel("解けた割合の、基準との差 (%)")
+    return ax
+
+
 def side_by_side(
     films: Mapping[str, Sequence[np.ndarray]], ends: Mapping[str, str] | None = None
 ) -> list[np.ndarray]:

@@ -237,8 +237,4 @@ def test_numbers_in_the_prose_are_those_of_the_records():
 
 
 def test_the_chapter_is_shorter_than_it_was():
-    """Without its first cell, which all chapters share: it installs what is missing."""
-    text = (CHAPTERS / "05_stable.md").read_text("utf-8")
-    first = text.index("```{code-cell} ipython3\n:tags: [remove-cell]")
-    shared = text[first : text.index("```\n", first + 3)]
-    assert len(text.replace(shared, "").splitlines()) < 793
+    assert len((CHAPTERS / "05_stable.md").read_text("utf-8").splitlines()) < 793

@@ -14,7 +14,7 @@ import numpy as np
 from rlbook_helpers.policies import Policy, load
 
 ROOT = Path(__file__).resolve().parent.parent
-POLICIES = ROOT / "chapters" / "data" / "policies"
+POLICIES = ROOT / "book" / "figures" / "policies"
 DATA = ROOT / "book" / "static" / "figures" / "data"
 # Which record, by the name that the figure gives it
 RECORDS = {"chapter4": "original/025000.npz", "stable": "stable/025000.npz"}
