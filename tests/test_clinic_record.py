@@ -59,3 +59,24 @@ def test_two_curves_are_those_of_the_right_program():
         assert f"{PATIENTS[name].title}: 学習曲線がすべて同じ: True" in printed(
             "07_clinic"
         )
+
+
+def test_the_prose_counts_the_verdicts():
+    (rows,) = [t for t in tables("07_clinic") if len(t) == 17 and len(t[0]) == 4]
+    verdicts = [row[3] for row in rows[1:]]
+    low = [k for k, verdict in enumerate(verdicts) if verdict == "低い"]
+    names = list(PATIENTS)
+    never = [k for k in low if np.median(CURVES[names[k]], axis=0).max() < 50]
+
+    def who(verdict):
+        return "、".join(str(k) for k, v in enumerate(verdicts, 1) if v == verdict)
+
+    prose = (CHAPTERS / "07_clinic.md").read_text(encoding="utf-8")
+    for sentence in (
+        f"曲線が低いと言えるのは {len(low)} 人です。そのうち {len(never)} 人の曲線は点線の近くから上がらない",
+        f"患者 {who('高い')} の曲線は、健康なプログラムより**高い**という結果でした。",
+        f"患者 {who('わからない')} の三人は「わからない」で、",
+        f"患者 {who('一つも違わない').replace('、', ' と ')} の二人は「一つも違わない」です。",
+        f"曲線が低いと予想した 11 人のうち、{len(low)} 人は予想のとおりでした。はずれたのは、TD ターゲットにも勾配を流す患者 {who('高い')} です。",
+    ):
+        assert sentence in prose

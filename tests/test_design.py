@@ -254,6 +254,12 @@ def test_films_are_dimmed_in_the_dark(visit):
 # Figures on a phone
 
 
+# Of everything that has words of its own, as large as it is shown
+SIZES = """(parts) => parts
+    .filter((e) => e.checkVisibility() && [...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim()))
+    .map((e) => parseFloat(getComputedStyle(e).fontSize) * (e.getScreenCTM?.().a ?? 1))"""
+
+
 def test_the_words_of_every_drawing_can_be_read_on_a_phone(visit):
     """At 360 pixels, where they are or after a touch: at least 11 pixels high."""
     smallest = {}
@@ -272,6 +278,9 @@ def test_the_words_of_every_drawing_can_be_read_on_a_phone(visit):
         for figure in tab.locator("article figure:has(img)").all():
             if not figure.is_visible():
                 continue  # folded
+            if figure.locator(".live").count():  # in place of the picture
+                assert min(figure.locator(".live *").evaluate_all(SIZES)) >= 11
+                continue
             picture = figure.locator("img").first
             name = picture.get_attribute("src").rsplit("/")[-1]
             button = figure.locator("button.enlarge")
@@ -383,6 +392,72 @@ def test_terms_show_what_they_mean_to_the_mouse_and_the_keyboard(visit, soups, c
     tab.keyboard.press("Tab")  # from here on the focus is the keyboard's
     link.focus()
     assert link.evaluate(card)[1] == "fixed"
+    tab.keyboard.press("Escape")  # a card may cover what the reader wants to read
+    assert link.evaluate(card)[0] == "none"
+    link.blur()
+    link.focus()
+    assert link.evaluate(card)[1] == "fixed"
+
+
+def test_a_finger_sees_the_card_first_and_opens_the_glossary_then(visit):
+    tab = visit("chapters/02_before_dqn", 360, has_touch=True, is_mobile=True)
+    link = tab.locator("article a[aria-description]:visible").first
+    shown = "(e) => getComputedStyle(e, '::after').content"
+    link.tap()
+    assert tab.url.endswith("02_before_dqn.html")
+    assert link.get_attribute("aria-description") in link.evaluate(shown)
+    tab.locator("article h1").tap()
+    assert tab.locator("a.touched").count() == 0
+    link.tap()
+    link.tap()
+    tab.wait_for_url("**/glossary.html#*")
+
+
+def test_the_contents_close_when_a_section_is_chosen(visit):
+    tab = visit("chapters/02_before_dqn", 360, has_touch=True, is_mobile=True)
+    tab.locator("button.secondary-toggle").tap()
+    tab.locator("dialog[open] a[href^='#']").nth(2).tap()
+    assert tab.locator("dialog[open]").count() == 0
+
+
+def test_punctuation_stays_with_its_formula(visit):
+    tab = visit("chapters/02_before_dqn", 360)
+    wait_for_formulas(tab)
+    apart = """() => [...document.querySelectorAll("article .one-line")]
+        .filter((e) => e.checkVisibility() && e.getClientRects().length > 1).map((e) => e.textContent)"""
+    assert tab.locator("article .one-line").count() >= 10
+    assert tab.evaluate(apart) == []
+    loose = """() => [...document.querySelectorAll("article span.math")]
+        .filter((e) => !e.closest('.one-line') && /^[、。）]/.test(e.nextSibling?.data ?? "")).length"""
+    assert tab.evaluate(loose) == 0
+
+
+def test_colours_that_stand_for_numbers_are_not_turned_over(visit):
+    tab = visit("chapters/04_dqn", color_scheme="dark")
+    turned = (
+        "(parts) => parts.map((e) => getComputedStyle(e).filter.includes('invert'))"
+    )
+    maps = tab.locator(".tag_colour-map .cell_output img")
+    assert maps.evaluate_all(turned) == [False]
+    assert all(
+        tab.locator(
+            ".tag_hide-input:not(.tag_colour-map) .cell_output img"
+        ).evaluate_all(turned)
+    )
+
+
+def test_a_page_without_scripts_is_light(visit):
+    tab = visit("chapters/02_before_dqn", java_script_enabled=False)
+    assert tab.locator("html[data-theme=light]").count() == 1
+
+
+def test_titles_have_one_form(soups):
+    titles = {page: soup.title.text for page, soup in soups.items() if soup.title}
+    assert titles.pop("book/index.html") == "DeZero で作る DQN"
+    others = {
+        p for p, title in titles.items() if not title.endswith(" — DeZero で作る DQN")
+    }
+    assert len(titles) >= 15 and others <= {"index.html"}  # it leads to the first page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

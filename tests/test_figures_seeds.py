@@ -105,7 +105,7 @@ def test_the_interval_is_that_of_the_package_up_to_its_random_numbers(shown):
     scores = figure_seeds.recorded()
     theirs = compute(
         shown,
-        "[...Array(40).keys()].map((k) => statistics.bootstrapInterval(a, seeded(k)))",
+        "[...Array(40).keys()].map((k) => statistics.bootstrapInterval(a, live.seeded(k)))",
         *scores.tolist(),
     )
     ours = np.array([bootstrap_interval(scores, seed) for seed in range(40)])
@@ -115,7 +115,7 @@ def test_the_interval_is_that_of_the_package_up_to_its_random_numbers(shown):
 
 
 def test_its_random_numbers_are_uniform(shown):
-    numbers = np.array(compute(shown, "Array.from({ length: 40_000 }, seeded(7))"))
+    numbers = np.array(compute(shown, "Array.from({ length: 40_000 }, live.seeded(7))"))
     assert numbers.min() >= 0 and numbers.max() < 1
     counts = np.histogram(numbers, 40, (0, 1))[0]
     assert ((counts - 1_000) ** 2 / 1_000).sum() < 80  # chi-squared, 39 degrees
@@ -131,7 +131,7 @@ def test_its_draws_are_those_of_the_chapter(shown):
         found = compute(
             shown,
             "Array.from({ length: 4_000 }, ((r) => () =>"
-            " Math.max(...resample(figure.scores, r, a[0])))(seeded(a[0])))",
+            " Math.max(...resample(figure.scores, r, a[0])))(live.seeded(a[0])))",
             count,
         )
         error = best.std() * np.sqrt(1 / 4_000 + 1 / 10_000)

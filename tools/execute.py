@@ -8,7 +8,9 @@ paths of the machine are written into it, so that running twice changes nothing.
 """
 
 import argparse
+import base64
 import hashlib
+import io
 import json
 import os
 import sys
@@ -23,7 +25,9 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupytext.config import load_jupytext_config
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from PIL import Image
 
+MAXCOVERAGE = Image.Quantize.MAXCOVERAGE
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 
 # The same for everybody. pygments_lexer is what makes jupytext write "{code-cell} ipython3".
@@ -152,6 +156,23 @@ def run(notebook, md_path):
                 )
 
 
+def lighten(notebook):
+    """Plots of 256 colours weigh less than half: in the pages, the zip, the EPUB and the notebook.
+
+    Colours are chosen so that the worst error is small (16 of 255 in the plots of this book, where
+    Pillow's default has 63 and draws a colour bar in steps), then moved to the means of their pixels.
+    """
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data:
+                plot = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+                plot = plot.convert("RGB").quantize(256, MAXCOVERAGE, kmeans=3)
+                file = io.BytesIO()
+                plot.save(file, "PNG", optimize=True)
+                data["image/png"] = base64.b64encode(file.getvalue()).decode() + "\n"
+
+
 def write(path, text):
     """Write all or nothing, with the same newlines on every system."""
     temporary = path.with_name(path.name + ".tmp")
@@ -162,6 +183,7 @@ def write(path, text):
 def execute(md_path):
     notebook = read_notebook(md_path)
     run(notebook, md_path)
+    lighten(notebook)
     nbformat.validate(notebook)
     # As it will be read again, where nbformat has split or joined lines
     notebook.metadata["outputs_sha256"] = seal(

@@ -107,6 +107,16 @@ class OneFile:
         return re.sub(r'url\((?!["\']?data:)([^)]+)\)', moved, text)
 
 
+def are_light_without_script(app, exception) -> None:
+    """The theme's script sets the colours; where none runs, a page has those of the light."""
+    if exception is None:
+        for page in Path(app.outdir).rglob("*.html"):
+            html = page.read_text(encoding="utf-8")
+            if 'data-theme="auto"' in html:
+                light = html.replace('data-theme="auto"', 'data-theme="light"', 1)
+                page.write_text(light, encoding="utf-8")
+
+
 def begin(app) -> None:
     if app.builder.name == "html":
         files = OneFile()
@@ -114,6 +124,7 @@ def begin(app) -> None:
         # After the extensions that add files to the pages, and copy them
         app.connect("html-page-context", files.collect, priority=900)
         app.connect("build-finished", files.write, priority=900)
+        app.connect("build-finished", are_light_without_script)
 
 
 def setup(app) -> dict:

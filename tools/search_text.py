@@ -34,6 +34,7 @@ SYMBOLS = dict(
 def plain_formula(tex: str) -> str:
     """Roughly what a reader sees: ``\\(\\gamma \\max_{a'} Q\\)`` is "γ max_a' Q"."""
     text = re.sub(r"\\([A-Za-z]+|.)", lambda m: SYMBOLS.get(m[1], ""), tex)
+    text = text.replace("^-", "⁻")
     return re.sub(r"[{}]", "", text.replace("}{", "/"))
 
 
@@ -65,7 +66,7 @@ class Page:
     def end_line(self):
         # In <pre> one line of code or output is one line here.
         for line in self.line.split("\n"):
-            if line := re.sub(r"\s+", " ", line).strip():
+            if line := re.sub(r'\s+|"""', " ", line).strip():
                 self.record["sections"][-1]["lines"].append(line)
         self.line = ""
 

@@ -44,8 +44,56 @@ document.addEventListener("DOMContentLoaded", () =>
     listing.after(button);
   }));
 
-// On paper nothing can be unfolded, and no reader comes near a picture.
+// Esc puts the card of a term away, until the pointer comes to another or the focus moves on.
+const cards = document.documentElement.classList;
+addEventListener("keydown", (event) => { if (event.key === "Escape") cards.add("no-card"); });
+addEventListener("focusin", () => cards.remove("no-card"));
+addEventListener("pointerover", (event) => { if (event.target.closest("a[aria-description]")) cards.remove("no-card"); });
+
+// A finger cannot point without opening: its first tap on a term shows the card, the second opens the glossary.
+const finger = matchMedia("(hover: none)");
+document.addEventListener("click", (event) => {
+  const term = event.target.closest("a[aria-description]");
+  if (finger.matches && term && !term.classList.contains("touched")) event.preventDefault();
+  document.querySelectorAll("a.touched").forEach((other) => other.classList.remove("touched"));
+  if (event.defaultPrevented) term.classList.add("touched");
+  // The contents, which lie over the page of a phone, close when a section is chosen.
+  event.target.closest("dialog a[href]")?.closest("dialog").close();
+});
+
+// No line begins with the punctuation of a formula or ends with the parenthesis before it. MathJax comes later.
+document.addEventListener("DOMContentLoaded", () =>
+  document.querySelectorAll("article span.math").forEach((formula) => {
+    const [, open] = /([（「]?)$/.exec(formula.previousSibling?.data ?? "");
+    const [, close] = /^([、。，．）」]*)/.exec(formula.nextSibling?.data ?? "");
+    if (!open && !close) return;
+    const line = document.createElement("span");
+    line.className = "one-line";
+    formula.before(line);
+    line.append(open, formula, close);
+    if (open) line.previousSibling.data = line.previousSibling.data.slice(0, -1);
+    if (close) line.nextSibling.data = line.nextSibling.data.slice(close.length);
+  }));
+
+// A formula that is too long for a phone gets smaller letters.
+function fitFormulas() {
+  document.querySelectorAll("article mjx-container[display]").forEach((formula) => {
+    formula.classList.remove("long");
+    formula.classList.toggle("long", formula.scrollWidth > formula.clientWidth);
+  });
+}
+addEventListener("load", () => window.MathJax?.startup.promise.then(fitFormulas));
+addEventListener("resize", fitFormulas);
+
+// Pictures wait until the page is there, for its text comes first, and then come all: a browser that
+// prints waits for none of them.
+function bringPictures() {
+  for (const picture of document.images) picture.loading = "eager";
+}
+addEventListener("load", () => { if (!navigator.connection?.saveData) bringPictures(); });
+
+// On paper nothing can be unfolded.
 addEventListener("beforeprint", () => {
   document.querySelectorAll("article details").forEach((e) => { e.open = true; });
-  for (const picture of document.images) picture.loading = "eager";
+  bringPictures();
 });

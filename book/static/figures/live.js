@@ -50,6 +50,25 @@ const live = (() => {
     return text.replace("-", Number(text) ? "−" : "");
   }
 
+  /** Random numbers from 0 to below 1, which the seed repeats: mulberry32. */
+  const seeded = (seed) => () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+
+  /** Draws lines through points [x, y]; dashes as a canvas has them, [] for none. */
+  const pen = (context) => (colour, thickness, dashes, ...points) => {
+    context.strokeStyle = colour;
+    context.lineWidth = thickness;
+    context.setLineDash(dashes);
+    context.beginPath();
+    points.forEach((point) => context.lineTo(...point));
+    context.stroke();
+    context.setLineDash([]);
+  };
+
   /** Text that changes often, without work for the page where it stays the same. */
   function write(element, text) {
     if (!element.firstChild) element.append(text);
@@ -141,7 +160,7 @@ const live = (() => {
 
     /** A slider with its name and value. onmove gets the number; move() moves it from here. */
     slider(name, { min, max, step, value, show = String }, onmove) {
-      const output = make("output");
+      const output = make("output", { "aria-live": "off" }); // the slider itself says its value
       const input = make("input", { type: "range", min, max, step, value });
       const label = make("label", { className: "live-slider" }, make("span", {}, name), input, output);
       const tell = () => {
@@ -229,6 +248,6 @@ const live = (() => {
     }
   }
 
-  return { Figure, define, load, keep, floats, make, number, write,
+  return { Figure, define, load, keep, floats, make, number, pen, seeded, write,
     calm: matchMedia("(prefers-reduced-motion: reduce)") };
 })();

@@ -3,19 +3,9 @@
 // 最大の偏り: estimates with errors of mean 0, of actions whose right value is 0, and their maximum.
 
 const maxBias = {
-  /** Numbers from 0 to 1 that look random, always the same ones (mulberry32). */
-  uniform(seed) {
-    return () => {
-      seed = (seed + 0x6d2b79f5) | 0;
-      let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-    };
-  },
-
   /** Standard normal numbers, of two uniform ones each (Box and Muller). */
   normal(seed) {
-    const uniform = this.uniform(seed);
+    const uniform = live.seeded(seed);
     return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
   },
 
@@ -146,14 +136,7 @@ class MaxBias extends live.Figure {
     const [low, high] = [-6, 8];
     const [dots, arrow, top, bottom] = [30, 62, 84, height - 28];
     const x = (value) => 12 + ((value - low) / (high - low)) * (width - 24);
-    const line = (colour, thickness, dashes, ...points) => {
-      context.strokeStyle = colour;
-      context.lineWidth = thickness;
-      context.setLineDash(dashes);
-      context.beginPath();
-      points.forEach((point) => context.lineTo(...point));
-      context.stroke();
-    };
+    const line = live.pen(context);
     const write = (text, px, py, colour, align = "center") => {
       context.fillStyle = colour;
       context.textAlign = align;

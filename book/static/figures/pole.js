@@ -282,14 +282,7 @@ class Pole extends live.Figure {
     const length = pivot - 18;
     const along = (angle) => [middle + length * Math.sin(angle), pivot - length * Math.cos(angle)];
 
-    const line = (colour, thickness, dashes, ...points) => {
-      context.strokeStyle = colour;
-      context.lineWidth = thickness;
-      context.setLineDash(dashes);
-      context.beginPath();
-      points.forEach(([px, py]) => context.lineTo(px, py));
-      context.stroke();
-    };
+    const line = live.pen(context);
     const limit = (...points) => line(colours.red, 1.5, [5, 5], ...points);
     const arrow = (colour, fromX, y, span) => {
       const [tip, barb] = [fromX + span, fromX + span - 7 * Math.sign(span)];
@@ -312,7 +305,7 @@ class Pole extends live.Figure {
       label(colours.red, live.number(side * cartpole.maxX, 1), edge, height - 6);
       const end = along(side * cartpole.maxTheta);
       limit([middle, pivot], end);
-      label(colours.red, "12°", end[0] + side * 14, end[1] + 2);
+      label(colours.red, side < 0 ? "−12°" : "12°", end[0] + side * 16, end[1] + 2);
     }
 
     const tip = along(theta);

@@ -136,13 +136,7 @@ class Rewind extends live.Figure {
       context.textAlign = align;
       context.fillText(words, x, y);
     };
-    const line = (colour, thickness, ...points) => {
-      context.strokeStyle = colour;
-      context.lineWidth = thickness;
-      context.beginPath();
-      points.forEach(([x, y]) => context.lineTo(x, y));
-      context.stroke();
-    };
+    const line = live.pen(context);
     const dot = (x, y, radius, fill, edge) => {
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);
@@ -164,7 +158,7 @@ class Rewind extends live.Figure {
     const { text, line, dot } = this.prepare(context);
     const up = (total) => height - 22 - (total / 500) * (height - 50);
     for (const total of [0, 250, 500]) {
-      line(colours.line, 1, [34, up(total)], [width - 12, up(total)]);
+      line(colours.line, 1, [], [34, up(total)], [width - 12, up(total)]);
       text(String(total), 28, up(total) + 4, colours.ink, "end");
     }
     for (let episode = 0; episode <= this.data.returns.length; episode += 100) {
@@ -173,9 +167,9 @@ class Rewind extends live.Figure {
     text("報酬の合計", 0, 13, colours.ink, "start");
     text("● 貪欲な方策の平均", width - 12, 13, colours.blue, "end");
     text("— 学習中", width - 150, 13, colours.soft, "end");
-    line(colours.grey, 1, ...this.data.returns.map((total, k) => [this.across(k + 1), up(total)]));
+    line(colours.grey, 1, [], ...this.data.returns.map((total, k) => [this.across(k + 1), up(total)]));
     const now = this.across(this.point.episode);
-    line(colours.ink, 1.5, [now, up(500)], [now, up(0)]);
+    line(colours.ink, 1.5, [], [now, up(500)], [now, up(0)]);
     for (const point of this.points) {
       const big = point === this.point;
       dot(this.across(point.episode), up(point.mean), big ? 7 : 4, colours.blue, colours.paper);
@@ -216,7 +210,7 @@ class Rewind extends live.Figure {
     context.clip();
     const steps = Math.floor(this.time);
     const trail = this.point.states.slice(Math.max(steps - TRAIL, 0), steps + 1).concat([this.state]);
-    line(colours.soft, 0.8, ...trail.map(([, angle, speed]) => [x(angle), y(speed)]));
+    line(colours.soft, 0.8, [], ...trail.map(([, angle, speed]) => [x(angle), y(speed)]));
     const [, angle, speed] = this.state;
     dot(x(angle), y(speed), 6, colours[PUSHES[this.action].colour], colours.paper);
     context.restore();
@@ -230,13 +224,13 @@ class Rewind extends live.Figure {
     const middle = width / 2 + position * unit;
     const pivot = ground - 0.34 * unit;
     const length = pivot - 14;
-    line(colours.grey, 1.5, [0, ground], [width, ground]);
+    line(colours.grey, 1.5, [], [0, ground], [width, ground]);
     for (const limit of [-2.4, 2.4]) {
       const at = width / 2 + limit * unit;
-      line(colours.red, 1.5, [at, ground - 0.7 * unit], [at, ground]);
+      line(colours.red, 1.5, [], [at, ground - 0.7 * unit], [at, ground]);
       text(live.number(limit, 1), at, height - 6, colours.red);
     }
-    line(colours.ink, Math.max(0.07 * unit, 5), [middle, pivot],
+    line(colours.ink, Math.max(0.07 * unit, 5), [], [middle, pivot],
       [middle + length * Math.sin(angle), pivot - length * Math.cos(angle)]);
     context.fillStyle = colours.cart;
     context.strokeStyle = colours.ink;
@@ -246,13 +240,13 @@ class Rewind extends live.Figure {
     context.fill();
     context.stroke();
     if (this.finished) {
-      text(this.ending, width / 2, 18, colours.red);
+      text(this.ending, width / 2, height - 6, colours.red);
       return;
     }
     const { name, colour } = PUSHES[this.action];
     const side = this.action ? 1 : -1;
     const [from, to, y] = [middle + side * 0.4 * unit, middle + side * 0.9 * unit, pivot + 0.17 * unit];
-    line(colours[colour], 2.5, [from, y], [to, y], [to - side * 7, y - 6], [to, y], [to - side * 7, y + 6]);
+    line(colours[colour], 2.5, [], [from, y], [to, y], [to - side * 7, y - 6], [to, y], [to - side * 7, y + 6]);
   }
 }
 

@@ -178,6 +178,7 @@ class RingFigure extends live.Figure {
 
   /** The slots, clockwise from the top; outside of them what is written next, and what was taken. */
   paintRing(context, [x, y], radius, colours) {
+    if (radius < 30) return; // not laid out yet
     const { slots, added, length, next } = this.buffer;
     const angle = (slot) => ((slot + 0.5) / slots.length - 0.25) * 2 * Math.PI;
     const half = Math.PI / slots.length;
@@ -218,19 +219,13 @@ class RingFigure extends live.Figure {
   /** The angles of the last minibatch in their order, its mean, and that of the whole buffer. */
   paintBatch(context, [left, right, top, bottom], colours) {
     const y = (value) => (top + bottom) / 2 - (value / LARGEST_BATCH) * ((bottom - top) / 2);
-    const line = (colour, thickness, dashes, x, from, to = from, end = x) => {
-      context.strokeStyle = colour;
-      context.lineWidth = thickness;
-      context.setLineDash(dashes);
-      context.beginPath();
-      context.moveTo(x, y(from));
-      context.lineTo(end, y(to));
-      context.stroke();
-    };
+    const line = live.pen(context);
+    const level = (colour, thickness, dashes, value) =>
+      line(colour, thickness, dashes, [left, y(value)], [right, y(value)]);
     context.textAlign = "right";
     context.fillStyle = colours.soft;
     for (const value of [-LARGEST_BATCH, 0, LARGEST_BATCH]) {
-      line(colours.line, 1, [], left, value, value, right);
+      level(colours.line, 1, [], value);
       context.fillText(`${live.number(value, 0)}°`, left - 6, y(value) + 5);
     }
     context.textAlign = "center";
@@ -240,15 +235,14 @@ class RingFigure extends live.Figure {
     batch.forEach((value, k) => {
       const x = left + ((k + 0.5) / BATCH) * (right - left);
       const colour = value < 0 ? colours.orange : colours.blue;
-      line(colour, 2, [], x, 0, value);
+      line(colour, 2, [], [x, y(0)], [x, y(value)]);
       context.fillStyle = colour;
       context.beginPath();
       context.arc(x, y(value), 4, 0, 2 * Math.PI);
       context.fill();
     });
-    line(colours.ink, 2, [], left, likeness.mean(batch), likeness.mean(batch), right);
-    const whole = likeness.mean(this.buffer.slots.slice(0, this.buffer.length));
-    line(colours.ink, 1.5, [5, 4], left, whole, whole, right);
+    level(colours.ink, 2, [], likeness.mean(batch));
+    level(colours.ink, 1.5, [5, 4], likeness.mean(this.buffer.slots.slice(0, this.buffer.length)));
   }
 }
 

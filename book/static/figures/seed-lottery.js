@@ -36,17 +36,7 @@ function resample(values, random, count = values.length) {
   return chosen;
 }
 
-/** Random numbers from 0 to below 1, which the seed repeats: mulberry32. */
-function seeded(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const CELL = "padding: 0.15rem 0.3rem; text-align: end; font-weight: 400";
+const CELL = "padding: 0.15rem 0.3rem; text-align: end; font-weight: 400; word-break: auto-phrase";
 const COUNTS = [1, 2, 3, 5, 10, 20, 40]; // of the seeds in one draw
 const SUMMARIES = [
   { key: "best", name: "いちばんよいシード", colour: "orange" },
@@ -145,7 +135,7 @@ class SeedLottery extends live.Figure {
       iqm: statistics.interquartileMean(values),
     };
     if (this.count > 1) {
-      const [low, high] = statistics.bootstrapInterval(values, seeded(all.length));
+      const [low, high] = statistics.bootstrapInterval(values, live.seeded(all.length));
       Object.assign(one, { low, high, hit: low <= this.truth && this.truth <= high });
     }
     all.push(one);
@@ -187,14 +177,7 @@ class SeedLottery extends live.Figure {
       context.textAlign = align;
       context.fillText(words, x, y);
     };
-    const line = (colour, thickness, x1, y1, x2, y2) => {
-      context.strokeStyle = colour;
-      context.lineWidth = thickness;
-      context.beginPath();
-      context.moveTo(x1, y1);
-      context.lineTo(x2, y2);
-      context.stroke();
-    };
+    const line = live.pen(context);
     const dot = (x, y, radius, fill, stroke) => {
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);
@@ -207,16 +190,12 @@ class SeedLottery extends live.Figure {
 
     const bottom = STRIP + SUMMARIES.length * ROW;
     for (let score = 0; score <= LARGEST; score += 100) {
-      line(colours.line, 1, at(score), 24, at(score), bottom + 5);
+      line(colours.line, 1, [], [at(score), 24], [at(score), bottom + 5]);
       text(String(score), at(score), bottom + 20, colours.ink, "center");
     }
     text("貪欲な方策の報酬の合計", width / 2, bottom + 38, colours.ink, "center");
     if (!last) return;
-    const truth = (top, end) => {
-      context.setLineDash([5, 4]);
-      line(colours.ink, 1.5, at(this.truth), top, at(this.truth), end);
-      context.setLineDash([]);
-    };
+    const truth = (top, end) => line(colours.ink, 1.5, [5, 4], [at(this.truth), top], [at(this.truth), end]);
     truth(22, STRIP);
     text(`40 個すべての四分位平均 ${live.number(this.truth, 0)}`, at(this.truth), 14, colours.ink, "center");
 
@@ -235,8 +214,8 @@ class SeedLottery extends live.Figure {
       });
       context.globalAlpha = 1;
       truth(base - BAND, base);
-      line(colours.grey, 1, EDGE, base, width - EDGE, base);
-      if (key === "iqm" && this.count > 1) line(colours[colour], 4, at(last.low), base, at(last.high), base);
+      line(colours.grey, 1, [], [EDGE, base], [width - EDGE, base]);
+      if (key === "iqm" && this.count > 1) line(colours[colour], 4, [], [at(last.low), base], [at(last.high), base]);
       dot(at(last[key]), base, 5, colours[colour], colours.paper);
     });
   }

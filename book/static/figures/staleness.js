@@ -147,14 +147,7 @@ class Staleness extends live.Figure {
     const x = (step) => left + (step / staleness.steps) * (right - left);
     const inside = (value) => Math.min(Math.max(value, low), high);
     const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
-    const line = (colour, thickness, dashes, points) => {
-      context.strokeStyle = colour;
-      context.lineWidth = thickness;
-      context.setLineDash(dashes);
-      context.beginPath();
-      points.forEach((point) => context.lineTo(...point));
-      context.stroke();
-    };
+    const line = live.pen(context);
     const write = (text, px, py, colour, align) => {
       context.fillStyle = colour;
       context.textAlign = align;
@@ -167,14 +160,14 @@ class Staleness extends live.Figure {
     context.lineJoin = "round";
 
     for (const value of [-10, 0, 10, 20, 30]) {
-      line(colours.line, 1, [], [[left, y(value)], [right, y(value)]]);
+      line(colours.line, 1, [], [left, y(value)], [right, y(value)]);
       write(live.number(value, 0), left - 6, y(value) + 4, colours.soft, "right");
     }
     for (const step of [0, 100, 200, 300, 400, 500]) {
       write(step, x(step), bottom + 18, colours.soft, "center");
     }
     write("ステップ", (left + right) / 2, bottom + 35, colours.soft, "center");
-    line(colours.green, 1.5, [6, 4], [[left, y(staleness.value)], [right, y(staleness.value)]]);
+    line(colours.green, 1.5, [6, 4], [left, y(staleness.value)], [right, y(staleness.value)]);
 
     context.save();
     context.beginPath();
@@ -182,15 +175,15 @@ class Staleness extends live.Figure {
     context.clip();
     const past = this.path.slice(0, this.at + 1);
     // The target stays until the next synchronisation, then jumps.
-    line(colours.orange, 1.5, [], past.flatMap(({ target }, k) =>
+    line(colours.orange, 1.5, [], ...past.flatMap(({ target }, k) =>
       [[x(k), y(past[Math.max(k - 1, 0)].target)], [x(k), y(target)]]));
-    line(colours.blue, 2, [], past.map(({ estimate }, k) => [x(k), y(estimate)]));
+    line(colours.blue, 2, [], ...past.map(({ estimate }, k) => [x(k), y(estimate)]));
     context.restore();
-    write("本当の価値", right, y(staleness.value) + 17, colours.green, "right");
+    write("本当の価値", left + 4, y(staleness.value) - 6, colours.green, "left");
 
     const { estimate, target } = this.path[this.at];
     const now = x(this.at);
-    line(colours.grey, 1.5, [], [[now, y(inside(estimate))], [now, y(inside(target))]]);
+    line(colours.grey, 1.5, [], [now, y(inside(estimate))], [now, y(inside(target))]);
     for (const [value, colour] of [[target, colours.orange], [estimate, colours.blue]]) {
       const edge = inside(value);
       const beyond = Math.sign(value - edge); // outside of the picture: a triangle points there
