@@ -528,11 +528,8 @@ def test_colours_follow_the_page(pole):
         settle(pole)
         picture = pole.locator("canvas").evaluate("e => e.toDataURL()")
         same = seen.setdefault(scheme, picture) == picture
-        assert same, (
-            scheme
-        )  # not the pictures, whose texts take long to compare in words
-    different = seen["light"] != seen["dark"]
-    assert different
+        assert same  # alone: the difference of two pictures takes pytest minutes
+    assert len(set(seen.values())) == 2
 
 
 def test_they_fit_every_screen(tabs, server):
