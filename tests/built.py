@@ -34,13 +34,20 @@ def address(page: str) -> str:
 
 
 def settle(tab) -> None:
-    """Until the page has answered to a change: scripts in the next frame, then gliding styles."""
+    """Until the page has answered to a change: scripts in the next frame, then gliding styles.
+
+    At most three seconds: a style that glides where nothing is drawn may never be done, and once
+    a whole run waited for it.
+    """
     tab.evaluate(
         """async () => {
             const frame = () => new Promise((done) => requestAnimationFrame(done));
-            await frame();
-            await frame();
-            await Promise.allSettled(document.getAnimations().map((a) => a.finished));
+            const settled = async () => {
+                await frame();
+                await frame();
+                await Promise.allSettled(document.getAnimations().map((a) => a.finished));
+            };
+            await Promise.race([settled(), new Promise((done) => setTimeout(done, 3_000))]);
         }"""
     )
 
