@@ -36,8 +36,7 @@ def address(page: str) -> str:
 def settle(tab) -> None:
     """Until the page has answered to a change: scripts in the next frame, then gliding styles.
 
-    At most three seconds: a style that glides where nothing is drawn may never be done, and once
-    a whole run waited for it.
+    At most three seconds: a page that is not drawn gives no frames, and its styles never end.
     """
     tab.evaluate(
         """async () => {
