@@ -147,8 +147,10 @@ def comparison_table(
             ]
         )
     headers = ["腕", "解けた", "差 (%)", "95 % 区間", "補正した p 値", "結論"]
-    options = {"stralign": "right", "colalign": ["left", *["right"] * 4, "center"]}
-    return tabulate(rows, headers, tablefmt="html", disable_numparse=True, **options)
+    sides = ["left", *["right"] * 4, "center"]
+    return tabulate(
+        rows, headers, tablefmt="html", disable_numparse=True, colalign=sides
+    )
 
 
 def survival(steps: np.ndarray, solved: np.ndarray) -> tuple[np.ndarray, ...]:

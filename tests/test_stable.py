@@ -213,7 +213,10 @@ def test_numbers_in_the_prose_are_those_of_the_records():
         f"解けたシードは {k['no_target']} 個に減りました",
         f"外しても {k['normalize']} 個です",
         f"$\\lambda = 0.5$ の腕も {a['constant']} 個に減り",
+        f"いちばん多い正規化でも、解けたのは {max(d.values())} 個",
         f"そのうち `max` は {k['max']} 個で",
+        f"どちらの環境でも {k['max']} 個で",
+        f"{PRESETS['stable'].steps - PRESETS['stable'].average_steps:,} ステップを過ぎると",
         f"`stable` は {a['stable']} 個すべてで解け",
         f"LunarLander で解けたのは {landed} 個だけでした",
         f"最後の評価で解けたのは {last} 個でした",
@@ -237,6 +240,8 @@ def test_numbers_in_the_prose_are_those_of_the_records():
     ]
     assert steps[0] == 20 * steps[1]  # "20 倍です"
     assert k["constant"] == 40 and a["clipped"] == 0 and moon == 20
+    assert a["max"] == k["max"] and d["normalize"] == max(d.values())
+    assert (scores("seventh")["cartpole"] >= 475).all()  # "すべてのシード"
     ever = [
         any(total >= 475 for _, total in run["checkpoints"])
         for run in read(RUNS / "05_peers/sb3_zoo.jsonl")[1]
