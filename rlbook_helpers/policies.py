@@ -64,7 +64,7 @@ def save(path: Path, policy: Policy) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez(
+            np.savez_compressed(
                 file,
                 mean=policy.mean,
                 deviation=policy.deviation,

@@ -71,8 +71,8 @@ def _curve(returns: list[float], interval: int) -> list[float]:
 
 
 def _compact(values: Sequence[float]) -> list[float]:
-    """記録が小さくなるように、小数点の下が 0 の数は、整数にします。"""
-    return [int(x) if x == int(x) else round(float(x), 3) for x in values]
+    """記録が小さくなるように、小数点の下を 2 桁にします。0 なら、整数にします。"""
+    return [int(x) if x == int(x) else round(float(x), 2) for x in values]
 
 
 def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:
