@@ -88,18 +88,35 @@ def compare_solved(
         基準のほかの名前から、比べた結果。
     例外:
         ValueError: base が solved にない、または比べる相手がない。
+    """
+    checks.choice("base", base, tuple(solved))
+    if len(solved) == 1:
+        raise ValueError("solved に、base と比べるものを入れてください")
+    return compare_pairs(
+        {name: (s, solved[base]) for name, s in solved.items() if name != base}
+    )
+
+
+def compare_pairs(
+    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, Comparison]:
+    """解けたシードの割合を、組ごとに、その組の基準と比べます。
+
+    引数:
+        pairs: 名前から、比べるものと基準の、シードごとに解けたかどうか (K,) と (K0,)、bool。
+    戻り値:
+        名前から、比べた結果。
     出典:
         フィッシャーの正確検定は Fisher (1935)、差の区間は Newcombe (1998) の方法 10、
         補正は Holm (1979)。
     """
-    checks.choice("base", base, tuple(solved))
-    counts = {name: (int(np.sum(s)), len(s)) for name, s in solved.items()}
-    k0, n0 = counts.pop(base)
-    if not counts:
-        raise ValueError("solved に、base と比べるものを入れてください")
+    counts = {
+        name: (int(np.sum(s)), len(s), int(np.sum(s0)), len(s0))
+        for name, (s, s0) in pairs.items()
+    }
     p_values = [
         scipy.stats.fisher_exact([[k, n - k], [k0, n0 - k0]]).pvalue
-        for k, n in counts.values()
+        for k, n, k0, n0 in counts.values()
     ]
     # 読みこみに時間がかかるので、使うときだけにします
     from statsmodels.stats.multitest import multipletests
@@ -114,7 +131,9 @@ def compare_solved(
             ),
             *(float(p), float(p_adjusted)),
         )
-        for (name, (k, n)), p, p_adjusted in zip(counts.items(), p_values, adjusted)
+        for (name, (k, n, k0, n0)), p, p_adjusted in zip(
+            counts.items(), p_values, adjusted
+        )
     }
 
 

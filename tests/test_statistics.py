@@ -6,6 +6,7 @@ import pytest
 from by_hand import fisher, holm, newcombe
 from rlbook_helpers.statistics import (
     bootstrap_interval,
+    compare_pairs,
     compare_solved,
     interquartile_mean,
 )
@@ -47,6 +48,23 @@ def test_proportions_are_compared_as_the_papers_say():
         assert result.adjusted == pytest.approx(adjusted)
         assert result.difference == pytest.approx(k / n - 12 / 40)
         assert result.interval == pytest.approx(newcombe(k, n, 12, 40), abs=1e-6)
+
+
+def test_pairs_are_compared_each_with_its_own_base():
+    counts = {"longer": (99, 100, 131, 140), "harder": (5, 20, 20, 20)}
+    found = compare_pairs(
+        {
+            name: (np.arange(n) < k, np.arange(n0) < k0)
+            for name, (k, n, k0, n0) in counts.items()
+        }
+    )
+    adjusted = holm([fisher(*numbers) for numbers in counts.values()])
+    for (name, (k, n, k0, n0)), p in zip(counts.items(), adjusted):
+        assert (found[name].solved, found[name].seeds) == (k, n)
+        assert found[name].difference == pytest.approx(k / n - k0 / n0)
+        assert found[name].interval == pytest.approx(newcombe(k, n, k0, n0), abs=1e-6)
+        assert found[name].adjusted == pytest.approx(p)
+    assert found["harder"].verdict == "悪くした"
 
 
 @pytest.mark.parametrize(("base", "word"), [("b", "base"), ("a", "solved")])
