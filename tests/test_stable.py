@@ -282,6 +282,8 @@ def test_numbers_in_the_prose_are_those_of_the_records():
         f"{k['stable'] + last} / 140、{a['stable']} / 40、{moon} / 20",
     ]
     assert [sentence for sentence in said if sentence not in text] == []
+    quiz = (CHAPTERS.parent / "book/quizzes/06_lander.toml").read_text("utf-8")
+    assert f"20 個のうち {solved(('LunarLander-v3', discount))} 個に減りました" in quiz
     assert peers["chapter_4"] == peers["oreilly"] == 1  # "1 個ずつ"
     arms = ["chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]
     p_values = holm([fisher(peers[arm], 20, 20, 20) for arm in arms])
