@@ -18,6 +18,7 @@ from rlbook_helpers.display import (
     plot_action_values,
     plot_frames,
     setup_display,
+    show_plan,
     show_source,
     side_by_side,
     video,

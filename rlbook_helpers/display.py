@@ -5,6 +5,7 @@ import html
 import inspect
 import itertools
 import os
+import re
 import sys
 import tempfile
 import textwrap
@@ -14,7 +15,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Video
+from IPython.display import Markdown, Video
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -115,6 +116,45 @@ def show_source(obj) -> Listing:
             f"obj はソースコードのあるクラスか関数にしてください: {obj!r}"
         ) from None
     return Listing(path, source)
+
+
+# 計画のファイルの項目と、読者に見せる見出し
+PLAN_HEADINGS = {
+    "question": "問い",
+    "prediction": "予想",
+    "outcome": "測るもの",
+    "report": "報告するもの",
+    "test": "検定",
+    "conclusion": "結論の決め方",
+    "seeds": "シード",
+}
+
+
+def show_plan(plan: Mapping[str, str], *names: str) -> Markdown:
+    """計画のファイルの文章を、見出しをつけて見せます。
+
+    引数:
+        plan: 計画のファイルを読んだ辞書。
+        names: 見せる項目の名前。PLAN_HEADINGS のキー。
+    戻り値:
+        項目の箇条書き。文の終わりで改行し、文の途中の改行は取りのぞきます。
+    例外:
+        ValueError: names に知らない名前がある、または plan にその項目がない。
+    """
+    items = []
+    for name in names:
+        checks.choice("names", name, tuple(PLAN_HEADINGS))
+        checks.choice("names", name, tuple(plan))
+        sentences = re.split(r"(?<=。)\n", plan[name].strip())
+        text = "\\\n  ".join(_unbroken(sentence) for sentence in sentences)
+        items.append(f"- **{PLAN_HEADINGS[name]}**: {text}")
+    return Markdown("\n".join(items))
+
+
+def _unbroken(text: str) -> str:
+    """改行を取りのぞいた文章。半角と全角の文字のあいだと、半角どうしのあいだは空けます。"""
+    text = re.sub(r"(?<=[、（）「」])\n|\n(?=[、。（）「」])", "", text)
+    return re.sub(r"(?<=[^\x00-\x7f])\n(?=[^\x00-\x7f])", "", text).replace("\n", " ")
 
 
 def define_area(state: Sequence[float]) -> Figure:
