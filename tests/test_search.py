@@ -1,6 +1,7 @@
 """The search of the built book, in a browser, from a web server and from files."""
 
 import gzip
+import json
 import re
 import unicodedata
 
@@ -227,6 +228,16 @@ def test_a_reader_types_a_word_and_gets_to_the_place(browser, site):
     tab.wait_for_selector("article .highlighted")
     assert "非正規化数" in tab.locator("article .highlighted").first.inner_text()
     tab.close()
+
+
+def test_what_is_bold_and_no_term_of_the_prose_is_no_definition():
+    text = (HTML / "search_text.js").read_text(encoding="utf-8")
+    pages = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    sections = [section for page in pages for section in page["sections"]]
+    defined = {term for section in sections for term in section["defines"]}
+    assert {"経験再生", "重みの平均"} <= defined
+    assert not [term for term in defined if re.search("[、。]", term)]
+    assert defined.isdisjoint({"問い", "測るもの", "結論の決め方"})  # a plan, printed
 
 
 def test_the_index_is_small(texts):

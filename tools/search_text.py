@@ -3,7 +3,7 @@
 Sphinx's own index knows a page as a set of words. Where a Japanese word ends depends on what
 stands around it, so the words of a query are often not those of the page. With the text itself a
 search looks for what was typed, and can show where it stands even without a web server.
-Thirteen pages are 104 KB of compressed text, hardly more than an index of their words.
+Fifteen pages are 135 KB of compressed text, hardly more than an index of their words.
 """
 
 import json
@@ -23,9 +23,9 @@ BLOCKS = set(
 )
 SYMBOLS = dict(
     zip(
-        "alpha gamma varepsilon theta tau partial sum sqrt pm times cdot approx ne "
+        "alpha gamma lambda varepsilon theta tau partial sum sqrt pm times cdot approx ne "
         "leftarrow circ lvert rvert max min".split(),
-        "α γ ε θ τ ∂ ∑ √ ± × · ≈ ≠ ← ° | | max min".split(),
+        "α γ λ ε θ τ ∂ ∑ √ ± × · ≈ ≠ ← ° | | max min".split(),
         strict=True,
     )
 )
@@ -42,11 +42,17 @@ def plain(element: Tag) -> str:
     return re.sub(r"\s+", " ", element.get_text()).strip()
 
 
+def is_term(bold: Tag) -> bool:
+    """Neither a whole sentence nor a heading that a cell has printed."""
+    is_printed = bold.find_parent(class_="cell_output")
+    return not is_printed and not re.search("[、。]", bold.get_text())
+
+
 class Page:
     """One page as {url, title, sections: [{id, title, defines, lines}]}.
 
-    A term of the glossary is a section too. `defines` lists what a section writes in bold, as the
-    chapters do where they introduce a term.
+    A term of the glossary is a section too. `defines` lists what a section's prose writes in bold, as
+    the chapters do where they introduce a term.
     """
 
     def __init__(self, url: str, article: Tag):
@@ -64,9 +70,10 @@ class Page:
         self.record["sections"].append(section)
 
     def end_line(self):
-        # In <pre> one line of code or output is one line here.
+        # In <pre> one line of code or output is one line here. Nobody looks for one without a letter.
         for line in self.line.split("\n"):
-            if line := re.sub(r'\s+|"""', " ", line).strip():
+            line = re.sub(r'\s+|"""', " ", line).strip()
+            if re.search(r"[^\W\d_]", line):
                 self.record["sections"][-1]["lines"].append(line)
         self.line = ""
 
@@ -89,7 +96,7 @@ class Page:
             else:
                 if child.name in BLOCKS:
                     self.end_line()
-                elif child.name == "strong":
+                elif child.name == "strong" and is_term(child):
                     self.record["sections"][-1]["defines"].append(plain(child))
                 if child.name == "tr":
                     cells = map(plain, child(["th", "td"]))
