@@ -3,7 +3,7 @@
 Sphinx's own index knows a page as a set of words. Where a Japanese word ends depends on what
 stands around it, so the words of a query are often not those of the page. With the text itself a
 search looks for what was typed, and can show where it stands even without a web server.
-Fifteen pages are 135 KB of compressed text, hardly more than an index of their words.
+Fifteen pages are 135 KB of compressed text.
 """
 
 import json
@@ -51,8 +51,8 @@ def is_term(bold: Tag) -> bool:
 class Page:
     """One page as {url, title, sections: [{id, title, defines, lines}]}.
 
-    A term of the glossary is a section too. `defines` lists what a section's prose writes in bold, as
-    the chapters do where they introduce a term.
+    A term of the glossary is a section too. `defines` lists what the prose of a section writes in
+    bold, as the chapters do where they introduce a term.
     """
 
     def __init__(self, url: str, article: Tag):
