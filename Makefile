@@ -22,7 +22,7 @@ venv:
 # change of the styles, translations and extensions; otherwise all pages are read afresh.
 book: venv ## 本を組み立てる (_build/html。ノートブックは実行しない)
 	@test _build/.passed -nt _build/.doctrees/environment.pickle && \
-	  test -z "$$(find THIRD_PARTY_LICENSES.txt book/*.html book/static book/locale book/templates tools/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
+	  test -z "$$(find THIRD_PARTY_LICENSES.txt book/*.html book/static book/locale book/templates book/_ext/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
 	  rm -rf _build/.doctrees
 	@$(BIN)/jupyter-book build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
 	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
@@ -84,9 +84,7 @@ policies: venv ## 章と、動く図で使う方策を学習しなおす
 	@$(BIN)/python -m rlbook_helpers.experiments policy original --seed 50 --at 25000 \
 	  --set episodes=None --set steps=25000 --set sync_interval=None --set sync_steps=100 \
 	  --out book/figures/policies
-	@$(BIN)/python tools/figure_weights.py
-	@$(BIN)/python tools/figure_seeds.py
-	@$(BIN)/python tools/figure_rewind.py
+	@$(BIN)/python tools/figures
 
 # Needs uv, which the book itself does not: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す

@@ -134,5 +134,5 @@ class FloorAgent(Notebook):
         fix = (1 - 0.999**self.t) ** 0.5 / (1 - 0.9**self.t)
         step *= self.lr * fix * 0.1 / scale
         self.theta -= step
-        if self.t % 100 == 0:  # no subnormal numbers, see rlbook_helpers.optimizers
+        if self.t % 100 == 0:  # no subnormal numbers, see rlbook_helpers.fused
             m[np.abs(m) < 1e-20] = 0

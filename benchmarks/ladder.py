@@ -12,8 +12,7 @@ import numpy as np
 from literal import LiteralAgent
 from rlbook_helpers import DQNAgent, QNet2, ReplayBuffer
 from rlbook_helpers.dezero_compat import no_grad
-from rlbook_helpers.functions import q_loss
-from rlbook_helpers.optimizers import Adam
+from rlbook_helpers.fused import Adam, q_loss
 
 
 class Float32(LiteralAgent):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import repeat
 
 from measuring import SLICE, training
-from rlbook_helpers.presets import PRESETS
+from rlbook_helpers.experiments.presets import PRESETS
 
 PRESET = PRESETS["lander"]
 

@@ -24,11 +24,11 @@ from tqdm import tqdm
 from literal import LiteralAgent
 from rlbook_helpers import evaluate, train
 from rlbook_helpers.environments import TruncationEnds
-from rlbook_helpers.functions import relu_mlp
-from rlbook_helpers.plans import parse_seeds
-from rlbook_helpers.presets import PRESETS
-from rlbook_helpers.records import append, read
-from rlbook_helpers.sweeps import run_seed
+from rlbook_helpers.experiments.plans import parse_seeds
+from rlbook_helpers.experiments.presets import PRESETS
+from rlbook_helpers.experiments.records import append, read
+from rlbook_helpers.experiments.sweeps import run_seed
+from rlbook_helpers.fused import relu_mlp
 
 PLAN = Path(__file__).parents[1] / "chapters/plans/05_peers.toml"
 ENV_ID = "CartPole-v1"

@@ -1,6 +1,6 @@
 """『DeZero で作る DQN』の各章が読みこむ部品。
 
-読みこみは一方向です。下の行ほど上の階で、どの部品も、自分より下の階のものだけを読みこみます。
+二つの翼 ``rlbook_helpers.clinic`` と ``rlbook_helpers.experiments`` は、この部品の上に建っています。
 """
 
 from rlbook_helpers.networks import Linear, QNet1, QNet2, one_hot
@@ -18,7 +18,6 @@ from rlbook_helpers.display import (
     plot_action_values,
     plot_frames,
     setup_display,
-    show_plan,
     show_source,
     side_by_side,
     video,

@@ -6,9 +6,8 @@ import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.dezero_compat import F, Variable, no_grad, optimizers
-from rlbook_helpers.functions import q_loss
+from rlbook_helpers.fused import Adam, q_loss
 from rlbook_helpers.networks import QNet1, QNet2
-from rlbook_helpers.optimizers import Adam
 from rlbook_helpers.replay_buffer import ReplayBuffer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.dezero_compat import F, L, Model, Parameter, Variable
-from rlbook_helpers.functions import relu_mlp
+from rlbook_helpers.fused import relu_mlp
 
 GRID_SHAPE = (3, 4)  # グリッドワールドの (高さ, 幅)
 

@@ -150,28 +150,6 @@ def train(
     return record
 
 
-@dataclass(frozen=True, repr=False)
-class Program:
-    """学習のプログラムの全体。診療所 (第 7 章) で調べる相手です。
-
-    属性:
-        make_agent: seed を渡すと、新しいエージェントを作る関数かクラス。
-        train_episode: 一つのエピソードを、学習しながら進める関数。
-        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
-        policy: エージェントから、評価する方策を取り出す関数。
-    """
-
-    make_agent: Callable[..., Agent]
-    train_episode: Callable[..., Episode] = train_episode
-    sync_interval: int | None = 20
-    policy: Callable[[Agent], Policy] = lambda agent: agent.greedy_action
-
-    def train(self, env: gym.Env, agent: Agent, **options) -> TrainingRecord:
-        """このプログラムのループと同期の間隔で、エージェントを学習させます。options は train と同じです。"""
-        options = {"sync_interval": self.sync_interval, **options}
-        return train(env, agent, play=self.train_episode, **options)
-
-
 def evaluate(
     env: gym.Env,
     policy: Policy,

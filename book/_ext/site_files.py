@@ -1,0 +1,103 @@
+"""Sphinx extension: what the files of the site need beside the pages.
+
+The theme and MathJax come with files that no page asks for, plots are stored with far more colours
+than they have, and readers want the whole book as one file to run.
+"""
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from colab import address
+from front_page import EPUB, offers_epub
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What the zip holds: all that is needed to read, run, build and test the book.
+BOOK = (
+    *(".ci", ".gitattributes", ".github", ".gitignore", ".textlintrc.yml"),
+    *("CONTRIBUTING.md", "Makefile", "THIRD_PARTY_LICENSES.txt"),
+    *("README.md", "_config.yml", "_toc.yml", "benchmarks", "book", "chapters"),
+    *("conftest.py", "package-lock.json", "package.json", "pyproject.toml"),
+    *("requirements-bench.txt", "requirements.in", "requirements.txt"),
+    *("rlbook_helpers", "tests", "tools"),
+)
+ZIP = "dezero-dqn.zip"
+
+UNUSED = (
+    "_static/**/*.map",
+    "_static/**/*.ttf",  # every browser of the last ten years takes the woff2 beside it
+    "_static/scripts/fontawesome.js",  # see book/templates/static/webpack-macros.html
+    "_static/mathjax/*",
+)
+NEEDED = (
+    "_static/mathjax/tex-chtml.js",
+    "_static/mathjax/input/tex/extensions/*",
+    "_static/mathjax/output/chtml/fonts/woff-v2/*",
+)
+
+
+def remove_unused(site: Path) -> None:
+    needed = {path for pattern in NEEDED for path in site.glob(pattern)}
+    for pattern in UNUSED:
+        for path in site.glob(pattern):
+            files = path.rglob("*") if path.is_dir() else [path]
+            for file in files:
+                if file.is_file() and file not in needed:
+                    file.unlink()
+
+
+def shrink_pictures(site: Path, cache: Path) -> None:
+    """Plots with 256 colours: to the eye the same, at less than half the size."""
+    cache.mkdir(exist_ok=True)
+    for path in site.glob("_images/*.png"):
+        small = cache / path.name  # named by their content
+        if not small.exists():
+            picture = Image.open(path).convert("RGB")
+            palette = picture.quantize(256, dither=Image.Dither.NONE)
+            palette.save(small, "PNG", optimize=True)
+        shutil.copyfile(small, path)
+
+
+def files_of_the_book() -> Iterator[Path]:
+    for name in BOOK:
+        path = ROOT / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            made = {"__pycache__", ".ipynb_checkpoints"} & set(file.parts)
+            if file.is_file() and not made and file.suffix != ".mo":
+                yield file
+
+
+def pack(path: Path) -> None:
+    """The same files give the same zip: the times of the files do not count."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files_of_the_book():
+            name = Path(path.stem) / file.relative_to(ROOT)
+            entry = zipfile.ZipInfo(name.as_posix())
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = (file.stat().st_mode & 0o777) << 16
+            archive.writestr(entry, file.read_bytes())
+
+
+def set_address(app, config) -> None:
+    """Previews of links need full addresses, which only the place of publication knows."""
+    config.ogp_site_url = address("SITE_URL")
+
+
+def finish(app, exception) -> None:
+    if exception is None and app.builder.name == "html":
+        site = Path(app.outdir)
+        remove_unused(site)
+        shrink_pictures(site, site.parent / ".pictures")
+        pack(site / ZIP)
+        if offers_epub(app.config):
+            shutil.copyfile(EPUB, site / EPUB.name)
+
+
+def setup(app) -> dict:
+    app.connect("config-inited", set_address)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,149 @@
+"""たくさんのシードの実験を、コマンドから走らせ、まとめます。
+
+python -m rlbook_helpers.experiments run stable --seeds 0-39 --jobs 2 --out runs
+python -m rlbook_helpers.experiments plan plans/04_target_network.toml --jobs 2 --out runs
+python -m rlbook_helpers.experiments policy lander --seed 60 --at 50000 200000 --out policies
+python -m rlbook_helpers.experiments summary runs
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import gymnasium as gym
+from tabulate import tabulate
+
+from rlbook_helpers import checks
+from rlbook_helpers.experiments import plans, policies
+from rlbook_helpers.experiments.presets import PRESETS, Preset
+from rlbook_helpers.experiments.records import load_records, summarize
+from rlbook_helpers.experiments.sweeps import sweep
+
+# 引数の誤りや、計算機の都合。一文にして伝えます
+REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError, gym.error.Error)
+
+
+def _run(arguments) -> int:
+    settings = plans.parse_settings(arguments.set)
+    # ファイルの名前になります。--set の順にはよりません
+    named = [name for name in plans.FIELDS if name in settings]
+    suffix = "".join(f",{name}={settings[name]}" for name in named)
+    suffix = suffix.replace("/", "-").replace(":", "-")
+    presets = {
+        name + suffix: plans.find_preset(name, settings) for name in arguments.presets
+    }
+    seeds = plans.parse_seeds(arguments.seeds)
+    return _sweep(presets, seeds, arguments.out, arguments)
+
+
+def _plan(arguments) -> int:
+    found = {file.stem: plans.load_plan(file) for file in arguments.files}
+    known = dict.fromkeys(arm for plan in found.values() for arm in plan.arms)
+    for arm in arguments.arm:
+        checks.choice("--arm", arm, tuple(known))
+    statuses = [0]
+    for name, plan in found.items():
+        arms = [arm for arm in plan.arms if arm in (arguments.arm or known)]
+        presets = {arm: plan.arms[arm] for arm in arms}
+        out = arguments.out / name
+        statuses.append(_sweep(presets, plan.seeds, out, arguments))
+    return max(statuses)
+
+
+def _sweep(presets: dict[str, Preset], seeds: list[int], out: Path, arguments) -> int:
+    checks.integer("--jobs", arguments.jobs, 1)
+    failures = sweep(presets, seeds, out, jobs=arguments.jobs, dask=arguments.dask)
+    return 1 if failures else 0
+
+
+def _policy(arguments) -> int:
+    preset = plans.find_preset(arguments.preset, plans.parse_settings(arguments.set))
+    for path in policies.record(
+        preset, arguments.seed, arguments.at, arguments.out / arguments.preset
+    ):
+        print(path)
+    return 0
+
+
+def _summary(arguments) -> int:
+    rows = summarize(load_records(arguments.dir))
+    if arguments.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 0
+    table = []
+    for row in rows:
+        low, high = row["interval"]
+        interval = "-" if low is None else f"{low:.1f} - {high:.1f}"
+        numbers = [row["interquartile_mean"], interval, row["steps"], row["seconds"]]
+        table.append([row["preset"], row["seeds"], row["solved"], *numbers])
+    headers = ["設定", "シード", "解けた", "四分位平均", "95 % 区間", "ステップ", "秒"]
+    print(tabulate(table, headers=headers, floatfmt=".1f"))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """コマンドを実行し、終了コードを返します。"""
+    parser = argparse.ArgumentParser(
+        prog="python -m rlbook_helpers.experiments",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(
+        required=True, metavar="run | plan | policy | summary"
+    )
+    settings = ", ".join(plans.FIELDS)
+    run = commands.add_parser("run", help="学習して評価する")
+    run.add_argument("presets", nargs="+", metavar="PRESET", help=", ".join(PRESETS))
+    run.add_argument("--seeds", required=True, help="0-39 や 0,2,5-7")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=settings,
+    )
+    plan = commands.add_parser("plan", help="計画のとおりに走らせる")
+    plan.add_argument("files", type=Path, nargs="+", metavar="FILE", help="計画の TOML")
+    plan.add_argument("--arm", action="append", default=[], help="走らせる腕")
+    for command, function in ((run, _run), (plan, _plan)):
+        command.add_argument("--jobs", type=int, default=1, help="同時に走らせる数")
+        command.add_argument(
+            "--out", type=Path, required=True, help="結果を置くフォルダ"
+        )
+        command.add_argument(
+            "--dask", metavar="ADDRESS", help="Dask のスケジューラの番地"
+        )
+        command.set_defaults(command=function)
+    policy = commands.add_parser("policy", help="一つのシードの方策を残す")
+    policy.add_argument("preset", metavar="PRESET", help=", ".join(PRESETS))
+    policy.add_argument("--seed", type=int, required=True)
+    policy.add_argument(
+        "--at", type=int, nargs="+", required=True, metavar="STEP", help="残すステップ"
+    )
+    policy.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
+    )
+    policy.add_argument("--out", type=Path, required=True, help="方策を置くフォルダ")
+    policy.set_defaults(command=_policy)
+    summary = commands.add_parser("summary", help="結果をまとめる")
+    summary.add_argument("dir", type=Path, metavar="DIR")
+    summary.add_argument("--json", action="store_true")
+    summary.set_defaults(command=_summary)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except KeyboardInterrupt:
+        print(
+            "中断しました。終わった結果は残っています。同じコマンドで続けられます。",
+            file=sys.stderr,
+        )
+        return 130
+    except REPORTED as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

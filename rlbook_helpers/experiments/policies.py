@@ -1,0 +1,139 @@
+"""学習した方策を、重みのファイルに残し、読みます。"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rlbook_helpers import checks
+from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.fused import relu_mlp
+from rlbook_helpers.stable import StableDQNAgent
+from rlbook_helpers.training import train
+
+LARGEST = 100_000_000  # 読むファイルの、展開した大きさの上限 (バイト)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """一つのネットワークの貪欲な方策。学習はしません。
+
+    属性:
+        Ws, bs: 層ごとの重み (I, O) とバイアス (O,)、float32。入力に近い順。
+        mean, deviation: 入力をそろえる平均と標準偏差 (D,)、float32。
+        about: どう学習したか。設定、シード、ステップ数、はじめのエピソードの報酬の合計。
+    """
+
+    Ws: list[np.ndarray]
+    bs: list[np.ndarray]
+    mean: np.ndarray
+    deviation: np.ndarray
+    about: dict
+
+    def action_values(self, state: np.ndarray) -> np.ndarray:
+        """状態 (D,) か (B, D) での行動価値 (A,) か (B, A)。"""
+        return relu_mlp((state - self.mean) / self.deviation, self.Ws, self.bs)[-1]
+
+    def __call__(self, state: np.ndarray) -> int:
+        """状態 (D,) で、価値が最大の行動の番号。"""
+        state = checks.array("state", state, self.mean.shape, np.float32)
+        return int(self.action_values(state).argmax())
+
+
+def of_agent(agent: StableDQNAgent, about: dict) -> Policy:
+    """エージェントの、いまの貪欲な方策の写し。重みの平均があれば、それを使います。"""
+    params = [p.data.copy() for p in (agent.qnet_average or agent.qnet).params()]
+    size = agent.state_size
+    mean, deviation = np.zeros(size, np.float32), np.ones(size, np.float32)
+    if agent.scale:
+        mean, deviation = agent.scale.mean, agent.scale.deviation
+    return Policy(params[::2], params[1::2], mean, deviation, about)
+
+
+def save(path: Path, policy: Policy) -> None:
+    """方策を .npz のファイルにします。pickle は使いません。
+
+    途中で止まっても、書きかけのファイルは path に残りません。別の名前で書きおえてから、名前を変えます。
+    """
+    layers = {f"W{k}": W for k, W in enumerate(policy.Ws)}
+    layers |= {f"b{k}": b for k, b in enumerate(policy.bs)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                mean=policy.mean,
+                deviation=policy.deviation,
+                about=json.dumps(policy.about),
+                **layers,
+            )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Policy:
+    """save が書いたファイルを読みます。
+
+    例外:
+        ValueError: 読めない、要るものがない、または形や値が正しくない。
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if sum(entry.file_size for entry in file.zip.infolist()) > LARGEST:
+                raise ValueError(f"展開すると {LARGEST:,} バイトを超える")
+            layers = range(sum(name.startswith("W") for name in file))
+            Ws, bs = ([file[f"{kind}{k}"] for k in layers] for kind in "Wb")
+            mean, deviation = file["mean"], file["deviation"]
+            about = dict(json.loads(file["about"].item()))
+        mean = checks.array("mean", mean, (len(mean),), np.float32)
+        deviation = checks.array("deviation", deviation, mean.shape, np.float32)
+        if not Ws or (deviation <= 0).any():
+            raise ValueError("重みがない、または標準偏差が正でない")
+        size = len(mean)
+        for k, (W, b) in enumerate(zip(Ws, bs)):
+            Ws[k] = checks.array(f"W{k}", W, (size, *W.shape[1:2]), np.float32)
+            size = W.shape[1]
+            bs[k] = checks.array(f"b{k}", b, (size,), np.float32)
+    except FileNotFoundError:
+        raise
+    # zip と配列の見出しは、壊れ方しだいで、どんな例外でも出します
+    except (Exception, MemoryError) as error:  # noqa: BLE001
+        raise ValueError(f"{path} は方策のファイルではありません ({error!r})") from None
+    return Policy(Ws, bs, mean, deviation, about)
+
+
+def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path]:
+    """一つのシードを学習させ、at のステップの方策を out に残します。書いたファイルを返します。
+
+    例外:
+        ValueError: at が、1 以上、学習のステップ数以下の整数でない。または、診療所の患者の設定である。
+    """
+    if preset.patient is not None:
+        raise ValueError(f"患者の方策は残せません: patient={preset.patient!r}")
+    last = checks.integer("steps", preset.steps, 1)
+    at = {checks.integer("at", step, 1, last + 1) for step in at}
+    env = preset.make_env()
+    agent = preset.make_agent(env, seed)
+    snapshots = {}
+    update = agent.update
+
+    def update_and_keep(*transition):
+        loss = update(*transition)
+        if agent.replay_buffer.num_added in at:
+            step = agent.replay_buffer.num_added
+            snapshots[step] = of_agent(agent, {"seed": seed, "step": step})
+        return loss
+
+    agent.update = update_and_keep
+    returns = train(env, agent, steps=preset.steps, seed=seed).returns[:10]
+    paths = []
+    for step, policy in sorted(snapshots.items()):
+        policy.about.update(settings=dataclasses.asdict(preset), returns=returns)
+        paths.append(out / f"{step:06}.npz")
+        save(paths[-1], policy)
+    return paths

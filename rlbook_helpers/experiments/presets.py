@@ -1,0 +1,182 @@
+"""実験の設定。環境、学習の長さ、エージェントのハイパーパラメータを、名前をつけてまとめます。"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import gymnasium as gym
+
+from rlbook_helpers import checks
+from rlbook_helpers.agents import DQNAgent
+from rlbook_helpers.clinic.examinations import Program
+from rlbook_helpers.clinic.patients import PATIENTS
+from rlbook_helpers.environments import TruncationEnds
+from rlbook_helpers.stable import LinearSchedule, StableDQNAgent
+
+# Preset から、そのままエージェントに渡す引数
+AGENT_OPTIONS = (
+    *("gamma", "lr", "epsilon", "buffer_size", "batch_size", "learning_start"),
+    *("normalize", "sync_steps", "tau", "target_rule", "pessimism", "error_limit"),
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """一つの実験の設定。既定値は、第 4 章の設定 (元のノートブック) です。
+
+    属性:
+        env_id: Gymnasium の環境の名前。
+        episodes, steps: 学習の長さ。どちらか一つを使い、もう一つは None にします。
+        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
+        truncation_ends: True なら、打ち切りを終端として覚えます (よくある誤りです)。
+        lr_end, pessimism_end: 学習率と悲観の度合いの、終わりの値。はじめの値から、steps ステップかけて
+            変わります。None なら変わりません。
+        epsilon_end: ε の終わりの値。epsilon から、steps の epsilon_part の割合のステップをかけて
+            変わります。None なら変わりません。
+        checkpoint_steps: 途中の方策を測る間隔 (ステップ)。None なら、終わりだけを評価します。
+        evaluation_episodes: 終わりの方策を評価するエピソードの数。
+        curve_interval: 学習のあいだの報酬の合計を、何エピソードごとに一つの数にして残すか。2 以上なら、
+            平均を整数に丸めて残します。
+        patient: 診療所の患者 (patients.PATIENTS) の名前。None なら、正しいプログラムです。
+        average_steps: 重みを平均する、学習の終わりのステップ数。None なら平均しません。
+        ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
+    例外:
+        TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。患者の名前がない、または
+            患者のエージェントの設定を変えようとした。ほかの値は make_agent が調べます。
+    """
+
+    env_id: str = "CartPole-v1"
+    episodes: int | None = 300
+    steps: int | None = None
+    sync_interval: int | None = 20
+    truncation_ends: bool = False
+    normalize: bool = False
+    gamma: float = 0.98
+    lr: float = 0.0005
+    lr_end: float | None = None
+    epsilon: float = 0.1
+    epsilon_end: float | None = None
+    epsilon_part: float = 0.2
+    buffer_size: int = 10_000
+    batch_size: int = 32
+    learning_start: int | None = None
+    sync_steps: int | None = None
+    tau: float = 0.0
+    target_rule: str = "max"
+    pessimism: float = 0.0
+    pessimism_end: float | None = None
+    error_limit: float | None = None
+    average_steps: int | None = None
+    checkpoint_steps: int | None = None
+    evaluation_episodes: int = 100
+    curve_interval: int = 1
+    patient: str | None = None
+
+    def __post_init__(self):
+        checks.length(self.episodes, self.steps)
+        checks.integer("evaluation_episodes", self.evaluation_episodes, 1)
+        checks.integer("curve_interval", self.curve_interval, 1)
+        if self.patient is not None:
+            self._check_patient()
+        for name in ("sync_interval", "average_steps", "checkpoint_steps"):
+            if getattr(self, name) is not None:
+                checks.integer(name, getattr(self, name), 1)
+        for name in ("lr_end", "epsilon_end", "pessimism_end", "average_steps"):
+            if getattr(self, name) is not None and self.steps is None:
+                raise ValueError(f"{name} を決めるときは steps も決めてください")
+        checks.flag("truncation_ends", self.truncation_ends)
+        for name in (
+            *("lr", "lr_end", "epsilon", "epsilon_end", "epsilon_part"),
+            *("pessimism", "pessimism_end"),
+        ):
+            if getattr(self, name) is not None:
+                checks.number(name, getattr(self, name), 0, 1)
+
+    def _check_patient(self) -> None:
+        """患者は、第 4 章の設定のプログラムです。変えられるのは、学習の長さと、残し方だけです。"""
+        checks.choice("patient", self.patient, tuple(PATIENTS))
+        free = ("episodes", "steps", "evaluation_episodes", "curve_interval", "patient")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in free and value != field.default:
+                raise ValueError(
+                    f"patient を決めるときは、{field.name} を変えられません: {value!r}"
+                )
+
+    @property
+    def program(self) -> Program:
+        """この設定で学習し、評価するプログラム。患者なら、そのプログラムです。"""
+        if self.patient is not None:
+            return PATIENTS[self.patient].program
+        return Program(StableDQNAgent, sync_interval=self.sync_interval)
+
+    def make_env(self, **kwargs) -> gym.Env:
+        """この設定の環境を作ります。kwargs は gym.make に渡します。
+
+        例外:
+            ImportError: 環境に要るパッケージ (LunarLander なら Box2D) が入っていない。
+        """
+        try:
+            env = gym.make(self.env_id, **kwargs)
+        except gym.error.DependencyNotInstalled as error:
+            raise ImportError(
+                f"{self.env_id} に要るパッケージが入っていません。LunarLander なら "
+                f'pip install "gymnasium[box2d]" と打ってください ({error})'
+            ) from None
+        return TruncationEnds(env) if self.truncation_ends else env
+
+    def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
+        """この設定のエージェントを作ります。患者でなければ、StableDQNAgent です。"""
+        if self.patient is not None:
+            return self.program.make_agent(seed=seed)
+        state_shape = env.observation_space.shape or ()
+        discrete = isinstance(env.action_space, gym.spaces.Discrete)
+        if len(state_shape) != 1 or not discrete:
+            raise ValueError(
+                f"env_id は状態がベクトルで行動が離散の環境にしてください: {self.env_id!r}"
+            )
+        schedules = {}
+        for name, part in (
+            ("lr", 1.0),
+            ("epsilon", self.epsilon_part),
+            ("pessimism", 1.0),
+        ):
+            if (end := getattr(self, f"{name}_end")) is not None:
+                length = max(1, round(part * self.steps))
+                schedules[name] = LinearSchedule(getattr(self, name), end, length)
+        average_start = None
+        if self.average_steps is not None:
+            average_start = max(1, self.steps - self.average_steps + 1)
+        return StableDQNAgent(
+            action_size=int(env.action_space.n),
+            state_size=state_shape[0],
+            average_start=average_start,
+            schedules=schedules,
+            seed=seed,
+            **{name: getattr(self, name) for name in AGENT_OPTIONS},
+        )
+
+
+ORIGINAL = Preset()
+STABLE = Preset(
+    steps=25_000,
+    episodes=None,
+    sync_interval=None,
+    normalize=True,
+    gamma=0.99,
+    lr=0.002,
+    lr_end=0.0003,
+    epsilon=1.0,
+    epsilon_end=0.05,
+    buffer_size=100_000,
+    sync_steps=50,
+    target_rule="double",
+    pessimism_end=0.5,
+    average_steps=3_000,
+)
+# stable と違うのは、環境とステップの数だけです
+PRESETS = {
+    "original": ORIGINAL,
+    "stable": STABLE,
+    "acrobot": dataclasses.replace(STABLE, env_id="Acrobot-v1", steps=30_000),
+    "lander": dataclasses.replace(STABLE, env_id="LunarLander-v3", steps=200_000),
+}

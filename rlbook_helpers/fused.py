@@ -1,0 +1,160 @@
+"""ネットワークと損失の計算、Adam の更新を、NumPy の配列のまま一度に行います。
+
+DeZero の関数とオプティマイザを使っても、同じ値になります。まとめる理由は速さだけです。
+小さなネットワークでは、計算そのものより、``Variable`` と ``Function`` を作る手間のほうが
+大きいからです。
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlbook_helpers.dezero_compat import (
+    Function,
+    Model,
+    Parameter,
+    Variable,
+    optimizers,
+)
+
+
+def relu_mlp(
+    x: np.ndarray, Ws: Sequence[np.ndarray], bs: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """全結合層と ReLU を交互に重ねて計算します。最後の層のあとに ReLU はありません。
+
+    引数:
+        x: 入力 (B, I)。一つだけの入力 (I,) も渡せます。
+        Ws: 層ごとの重み (I, O)。入力に近い順に並べます。
+        bs: 層ごとのバイアス (O,)。
+    戻り値:
+        それぞれの層の入力と、最後の層の出力 (B, O)。
+    """
+    h = x
+    hs = [x]
+    for W, b in zip(Ws, bs):
+        if h is not x:
+            np.maximum(h, 0, out=h)
+        h = h.dot(W)  # (B, O)
+        h += b
+        hs.append(h)
+    return hs
+
+
+class _QLoss(Function):
+    """q_loss の順伝播と逆伝播。入力は重みだけなので、勾配は重みにだけ流れます。"""
+
+    def __init__(self, state, action, target):
+        self.state, self.target = state, target
+        self.index = np.arange(len(action)), action
+
+    def forward(self, *params: np.ndarray) -> np.ndarray:
+        *self.hs, qs = relu_mlp(self.state, params[::2], params[1::2])  # qs は (B, A)
+        diff = qs[self.index] - self.target  # (B,)
+        self.gqs = np.zeros(qs.shape, qs.dtype)  # (B, A) 選ばなかった行動の勾配は 0
+        self.gqs[self.index] = diff * (2 / len(diff))
+        return diff.dot(diff) / diff.dtype.type(len(diff))
+
+    def backward(self, gy: Variable) -> tuple[Variable, ...]:
+        grads = [grad_place(p) for p in self.inputs]
+        g = self.gqs * gy.data  # (B, A)
+        for k in reversed(range(len(self.hs))):
+            np.dot(self.hs[k].T, g, out=grads[2 * k].data)  # 重み (I, O)
+            np.add.reduce(g, axis=0, out=grads[2 * k + 1].data)  # バイアス (O,)
+            if k > 0:
+                g = g.dot(self.inputs[2 * k].data.T)  # (B, I)
+                g *= self.hs[k] > 0  # ReLU の勾配
+        return tuple(grads)
+
+
+def grad_place(p: Parameter) -> Variable:
+    """重み p の勾配を書く所。Adam が決めた置き場があり、空いていれば、そこです。"""
+    place = getattr(p, "grad_place", None)
+    if place is None or p.grad is not None:
+        return Variable(np.empty_like(p.data))
+    return place
+
+
+def q_loss(
+    qnet: Model, state: np.ndarray, action: np.ndarray, target: np.ndarray
+) -> Variable:
+    """選んだ行動の価値 Q(s, a) と、TD ターゲットとの平均二乗誤差。
+
+    ``F.mean_squared_error(qnet(state)[np.arange(B), action], target)`` と同じ値と勾配です。
+    ただし、勾配をさらに微分することはできません。
+
+    引数:
+        qnet: 全結合層と ReLU を重ねたネットワーク。``params()`` は、重みとバイアスを
+            入力に近い層から順に返します。
+        state: 状態 (B, D)。
+        action: 選んだ行動 (B,)、整数。
+        target: TD ターゲット (B,)。
+    戻り値:
+        損失 ()。
+    """
+    return _QLoss(state, action, target)(*qnet.params())
+
+
+class Adam(optimizers.Adam):
+    """DeZero の Adam と同じ更新を、すべての重みをつないだ一本のベクトルに行います。
+
+    DeZero の Adam は、重みの配列ごとに十回ほどの小さな計算をします。つないでしまえば、
+    計算の回数は、配列の数によらず一定です。``setup`` は、モデルの重みの値を変えずに、
+    置き場所だけをこのベクトルの中に移します。
+
+    引数:
+        alpha: 学習率 α。
+        beta1, beta2: 勾配の平均と、二乗の平均の減衰率。
+        eps: 0 で割らないための小さな数。
+    属性:
+        theta: すべての重み (P,)。モデルの重みは、どれもこの一部を指すビューです。
+    出典:
+        Kingma & Ba (2015) の Algorithm 1。
+    """
+
+    def setup(self, target: Model) -> "Adam":
+        """更新するモデルを決めます。モデルの重みは、すべてそろっていなければなりません。"""
+        super().setup(target)
+        self._gather()
+        self.m, self.v, self.step = (np.zeros_like(self.theta) for _ in range(3))
+        return self
+
+    def _gather(self) -> None:
+        """重みを一本のベクトルに写し、それぞれの重みを、その一部を指すビューにします。"""
+        self.params = list(self.target.params())
+        self.theta = np.concatenate([p.data.ravel() for p in self.params])  # (P,)
+        ends = np.cumsum([p.data.size for p in self.params])
+        self.grad = np.zeros_like(self.theta)  # (P,)
+        parts, places = (np.split(x, ends[:-1]) for x in (self.theta, self.grad))
+        for p, part, place in zip(self.params, parts, places):
+            p.grad_place = Variable(place.reshape(p.data.shape))
+            p.data = part.reshape(p.data.shape)
+
+    def update(self) -> None:
+        """いまの勾配で、重みを一回更新します。すべての重みに、勾配が要ります。"""
+        self.t += 1
+        for hook in self.hooks:
+            hook(self.params)
+        if any(p.data.base is not self.theta for p in self.params):
+            self._gather()  # 写しを作ったり、重みを読みこんだりして、ビューでなくなったとき
+        for p in self.params:
+            if p.grad is not p.grad_place:  # 置き場に書かれていない勾配
+                p.grad_place.data[...] = p.grad.data
+        grad, m, v, step = self.grad, self.m, self.v, self.step
+        # m と v は、それぞれ 1 - beta1 と 1 - beta2 で割ったものを持ちます。計算が二つ減ります
+        m *= self.beta1
+        m += grad
+        v *= self.beta2
+        v += np.multiply(grad, grad, out=step)
+        scale = math.sqrt(1 - self.beta2)
+        np.sqrt(v, out=step)
+        step += self.eps / scale
+        np.divide(m, step, out=step)
+        step *= self.lr * (1 - self.beta1) / scale
+        self.theta -= step
+        if self.t % 100 == 0:
+            # 働かなくなった ReLU の重みは勾配が 0 のままで、m と v が縮みつづけます。
+            # 非正規化数の計算はプロセッサによってはとても遅いので、その前に 0 にします
+            m[np.abs(m) < 1e-20] = 0
+            v[v < 1e-30] = 0

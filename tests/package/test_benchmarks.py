@@ -1,0 +1,188 @@
+"""The programs that measure, with little work; `run.py` has tests in test_speed.py."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import tomllib
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import jobs
+import measuring
+import peers
+from rlbook_helpers.experiments import records
+from rlbook_helpers.experiments.presets import PRESETS
+from rlbook_helpers.experiments.sweeps import run_seed
+
+
+class Counter:
+    """An agent and an environment in one, whose episodes have three steps."""
+
+    def __init__(self):
+        self.calls = []
+        self.steps = 0
+
+    def reset(self, seed=None):
+        self.calls.append(("reset", seed))
+        return self.steps, {}
+
+    def step(self, action):
+        self.steps += 1
+        return self.steps, 1.0, self.steps % 6 == 3, self.steps % 6 == 0, {}
+
+    def get_action(self, state):
+        return state
+
+    def update(self, *transition):
+        self.calls.append(transition)
+
+    def sync_qnet(self):
+        self.calls.append("sync")
+
+
+def test_the_loop_ends_episodes_and_tells_an_end_from_a_cut():
+    both = Counter()
+    loop = measuring.training(both, both, seed=7, sync_interval=2)
+    assert [next(loop) for _ in range(7)] == [0, 0, 1, 1, 1, 2, 2]
+    assert both.calls == [
+        ("reset", 7),
+        *[(0, 0, 1.0, 1, False), (1, 1, 1.0, 2, False), (2, 2, 1.0, 3, True)],
+        *[("reset", None), "sync"],
+        *[(3, 3, 1.0, 4, False), (4, 4, 1.0, 5, False), (5, 5, 1.0, 6, False)],
+        ("reset", None),  # the second episode was cut, and is not one to sync after
+        (6, 6, 1.0, 7, False),
+    ]
+
+
+def test_loops_take_turns_until_all_have_ended():
+    order = []
+
+    def loop(name, steps):
+        for _ in range(steps):
+            order.append(name)
+            yield
+
+    turn = measuring.SLICE
+    loops = {"a": loop("a", 2 * turn), "b": loop("b", turn + 1), "c": loop("c", 0)}
+    seconds = measuring.take_turns(loops)
+    assert order == ["a"] * turn + ["b"] * turn + ["a"] * turn + ["b"]
+    assert seconds.keys() == loops.keys()
+    assert all(s > 0 for s in seconds.values())
+
+
+def test_two_jobs_are_timed_against_one(monkeypatch, tmp_path, capsys):
+    """The real command is too slow here: faked are its duration, two rounds of it."""
+    commands, clock = [], [0.0]
+
+    def run(command, check):
+        assert check
+        commands.append(command)
+        clock[0] += {"1": 8.0, "2": 4.0}[command[command.index("--jobs") + 1]]
+
+    monkeypatch.setattr(jobs.subprocess, "run", run)
+    monkeypatch.setattr(jobs.time, "perf_counter", lambda: clock[0])
+    out = tmp_path / "jobs.json"
+    command = ["jobs.py", "--rounds", "2", "--seeds", "3", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", command)
+    jobs.main()
+    record = json.loads(out.read_text(encoding="utf-8"))
+    assert record["seeds"] == 3
+    assert record["seconds"] == {"1": [8.0, 8.0], "2": [4.0, 4.0]}
+    assert "2.00 times" in capsys.readouterr().out
+    assert [c[c.index("--jobs") + 1] for c in commands] == ["1", "2", "1", "2"]
+    assert all(c[c.index("--seeds") + 1] == "1000-1002" for c in commands)
+
+
+def test_the_timed_command_is_one_that_works(monkeypatch, tmp_path):
+    """Once for real, with one job and runs that are over soon."""
+    real, done = subprocess.run, []
+
+    def run(command, check):
+        little = ["--set", "steps=200"]
+        done.append(real([*command, *little], check=check, capture_output=True))
+
+    monkeypatch.setattr(jobs.subprocess, "run", run)
+    assert jobs.seconds(1, 2) > 0
+    assert len(done) == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "wrong"),
+    [(jobs, ["--seeds", "1"]), (jobs, ["--rounds", "0"])],
+)
+def test_wrong_numbers_are_refused(program, wrong, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["program", *wrong])
+    with pytest.raises(SystemExit):
+        program.main()
+    assert wrong[0] in capsys.readouterr().err
+
+
+PEERS = tomllib.loads(peers.PLAN.read_text(encoding="utf-8"))
+
+
+def test_every_contestant_of_the_plan_can_be_run():
+    assert {name for kind in peers.RUN for name in PEERS[kind]} == {
+        *("stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
+    }
+    assert set(PEERS["book"].values()) <= set(PRESETS)
+
+
+def test_the_books_own_run_is_that_of_its_command(monkeypatch):
+    little = dataclasses.replace(PRESETS["stable"], steps=200)
+    monkeypatch.setitem(PRESETS, "stable", little)
+    run = peers.run("book", "stable", 100, 3)
+    assert run["evaluation"] == run_seed(little, 3)["evaluation"]
+    assert [len(point) for point in run["checkpoints"]] == [2, 2]
+    assert set(run["versions"]) == {"numpy", "gymnasium"}
+
+
+def test_the_literal_loop_takes_every_end_for_the_end():
+    options = {"episodes": 10, "sync_interval": 5}
+    run = peers.run("literal", options, 100, 3)
+    assert run["seed"] == 3 and len(run["evaluation"]) == 100
+    assert 80 < run["steps"] < 500 and run["seconds"] > 0
+    assert run == peers.run("literal", options, 100, 3) | {"seconds": run["seconds"]}
+
+
+def test_a_policy_of_stable_baselines3_is_the_one_that_it_predicts():
+    dqn = pytest.importorskip("stable_baselines3").DQN
+    env = gym.make("CartPole-v1")
+    model = dqn("MlpPolicy", env, seed=0, policy_kwargs={"net_arch": [12, 8]})
+    policy = peers.greedy_policy(model)
+    states = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    wanted, _ = model.predict(states, deterministic=True)
+    assert [policy(state) for state in states] == wanted.tolist()
+
+
+@pytest.mark.parametrize("loss", ["huber", "mse"])
+def test_stable_baselines3_trains_with_the_loss_of_the_plan(loss, monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    import torch.nn.functional as F
+
+    called = []
+    for name in ("smooth_l1_loss", "mse_loss"):
+        function = getattr(F, name)
+        monkeypatch.setattr(
+            F, name, lambda *a, n=name, f=function: (called.append(n), f(*a))[1]
+        )
+    options = {"steps": 110, "checkpoint_steps": 50, "loss": loss, "train_freq": 1}
+    run = peers.run("stable_baselines3", options, 1_000, 3)
+    assert set(called) == {{"huber": "smooth_l1_loss", "mse": "mse_loss"}[loss]}
+    assert [step for step, _ in run["checkpoints"]] == [50, 100]
+
+
+def test_what_is_recorded_is_not_run_again(monkeypatch, tmp_path, capsys):
+    run = {"seed": 5, "steps": 1, "seconds": 1, "evaluation": [9], "versions": {}}
+    records.append(tmp_path / "oreilly.jsonl", {}, run)
+    before = (tmp_path / "oreilly.jsonl").read_bytes()
+    command = ["peers.py", "oreilly", "--seeds", "5", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    peers.main()
+    assert (tmp_path / "oreilly.jsonl").read_bytes() == before
+    monkeypatch.setattr(sys, "argv", ["peers.py", "o'reilly"])
+    with pytest.raises(SystemExit):
+        peers.main()
+    assert "o'reilly" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""What chapter 6 prints of its recorded runs, derived again from the records."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("bs4")
+
+from by_hand import bootstrap, clopper_pearson, fisher, middle_mean
+from notebooks import printed, tables
+from rlbook_helpers.experiments.records import load_records
+
+pytestmark = pytest.mark.book
+
+DATA = Path(__file__).resolve().parents[2] / "chapters/data"
+TEXT = printed("06_lander")
+
+
+def test_three_environments():
+    (rows,) = [rows for rows in tables("06_lander") if len(rows[0]) == 7]
+    rows = iter(rows)
+    rng = np.random.default_rng(0)
+    for env_id, plan, threshold in (
+        ("CartPole-v1", "05_leave_one_out", 475),
+        ("Acrobot-v1", "05_acrobot", -100),
+        ("LunarLander-v3", "05_lander", 200),
+    ):
+        records = load_records(DATA / "runs" / plan)
+        for arm, name in (("chapter_4", "第 4 章"), ("stable", "stable")):
+            row, runs = next(rows), records[arm].runs
+            values = np.array([np.mean(run["evaluation"]) for run in runs])
+            solved = (values >= threshold).sum()
+            assert row[:3] == [env_id, name, f"{solved} / {len(runs)}"]
+            assert float(row[3]) == pytest.approx(middle_mean(values), abs=0.51)
+            found = [float(x) for x in row[4].split("から")]
+            wanted = bootstrap(values, rng)
+            assert found == pytest.approx(wanted, abs=1 + np.ptp(wanted) / 5)
+            assert int(row[5].replace(",", "")) == records[arm].preset.steps
+            seconds = np.median([run["seconds"] for run in runs])
+            assert float(row[6]) == pytest.approx(seconds, abs=0.51)
+
+
+def test_the_car_reaches_the_goal_against_the_prediction():
+    runs = load_records(DATA / "runs/06_mountain_car")["stable"].runs
+    values = np.array([np.mean(run["evaluation"]) for run in runs])
+    reached = [np.flatnonzero(np.array(run["returns"]) > -200) for run in runs]
+    episodes = sum(len(run["returns"]) for run in runs)
+    first = [int(goals[0]) + 1 for goals in reached]
+    said = [
+        f"ゴールに着いたエピソード: {sum(map(len, reached)):,} / {episodes:,}",
+        f"はじめて着いたエピソード: {min(first)} 番目から {max(first)} 番目",
+        f"ゴールに着けるようになったシード: {(values > -200).sum()} / 20",
+        f"解けた (-110 以上): {(values >= -110).sum()} / 20",
+    ]
+    assert [line for line in said if line not in TEXT] == []
+    assert (values >= -110).all()  # "20 個すべて"
+
+
+def reached(plan, arm, nothing):
+    """Of each seed: episodes of the training that reached the goal, and whether the policy does."""
+    runs = load_records(DATA / f"runs/{plan}")[arm].runs
+    goals = [sum(total != nothing for total in run["returns"]) for run in runs]
+    shares = [sum(t != nothing for t in run["evaluation"]) / 100 for run in runs]
+    return np.array(goals), np.array(shares)
+
+
+def test_what_the_reward_of_each_step_does_cannot_be_told():
+    (rows,) = [rows for rows in tables("06_lander") if rows[0][0] == "毎ステップ −1"]
+    met = []
+    for row, (arm, nothing) in zip(rows, {"dense": -200, "sparse": 0}.items()):
+        goals, shares = reached("06_sparse", arm, nothing)
+        met.append(int((goals > 0).sum()))
+        middle = np.sort(goals)[9:11].mean()
+        assert row[1] == f"{met[-1]} / 20"
+        assert float(row[2]) == pytest.approx(middle, abs=0.51)
+        assert row[3] == f"{(shares > 0.5).sum()} / 20"
+    p = fisher(met[0], 20, met[1], 20)
+    assert f"ゴールに出会ったシードの数の差の p 値: {p:.2f}" in TEXT
+    assert p > 0.05  # "わかりません"
+    prose = (DATA.parent / "06_lander.md").read_text("utf-8")
+    assert f"{met[1]} 個のシードがゴールに出会います" in prose
+    assert f"もとの報酬では {met[0]} 個で" in prose
+
+
+def test_the_lock():
+    (rows,) = [rows for rows in tables("06_lander") if rows[0][0] == "4"]
+    assert [row[0] for row in rows] == ["4", "8", "12", "16", "20"]
+    for n, expected, opened, learned, interval in rows:
+        goals, shares = reached("06_lock", f"n{n}", 0)
+        k = int((shares > 0.5).sum())
+        assert float(expected) == pytest.approx(10_000 * 0.5 ** int(n), rel=0.06)
+        assert opened == f"{(goals > 0).sum()} / 20"
+        assert learned == f"{k} / 20"
+        found = [float(x.strip("% ")) / 100 for x in interval.split("から")]
+        assert found == pytest.approx(clopper_pearson(k, 20), abs=0.0051)
+
+
+def test_the_speed():
+    record = json.loads((DATA / "speed_lander.json").read_text("utf-8"))
+    ours, theirs = map(np.array, record["steps_per_second"].values())
+    assert f"1 秒あたりのステップ数: {np.median(ours):,.0f}" in TEXT
+    assert f"Stable-Baselines3 と比べて: {np.median(ours / theirs):.1f} 倍" in TEXT

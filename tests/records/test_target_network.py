@@ -1,0 +1,103 @@
+"""What chapter 4 prints of its recorded runs, derived again from the records by other means."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("bs4")
+
+from by_hand import bootstrap, holm, permutation_p, u_statistic
+from notebooks import tables
+from rlbook_helpers.experiments.plans import load_plan
+from rlbook_helpers.experiments.records import load_records
+
+pytestmark = pytest.mark.book
+
+CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
+RUNS = CHAPTERS / "data/runs"
+PLAN = load_plan(CHAPTERS / "plans/04_target_network.toml")
+RECORDS = load_records(RUNS / "04_target_network")
+SCORES = {
+    arm: np.sort([np.mean(run["evaluation"]) for run in record.runs])
+    for arm, record in RECORDS.items()
+}
+# The rows of the two tables of the chapter, by arm
+FOUR = ["neither", "target", "replay", "both"]
+SWEEP = ["replay", "n10", "n30", "n100", "n300", "n1000", "n3000", "both"]
+
+
+TABLES = tables("04_dqn")
+
+
+@pytest.mark.parametrize("arms", [FOUR, SWEEP], ids=["four", "sweep"])
+def test_solved_seeds_means_and_intervals(arms):
+    (rows,) = [
+        t
+        for t in TABLES
+        if len(t) == len(arms) and len(t[0]) == 5 and t[0][1].isdigit()
+    ]
+    rng = np.random.default_rng(0)
+    for arm, (_, solved, mean, low, high) in zip(arms, rows):
+        values = SCORES[arm]
+        assert int(solved) == (values >= 475).sum(), arm
+        assert float(mean) == pytest.approx(values[5:15].mean(), abs=0.51), arm
+        # two independent bootstraps of 2,000 and 4,000 draws differ by a few units
+        wanted = bootstrap(values, rng)
+        assert [float(low), float(high)] == pytest.approx(wanted, abs=15), arm
+
+
+LABELS = {
+    "neither": "どちらもなし",
+    "target": "ターゲットネットワークだけ",
+    "replay": "経験再生だけ",
+    "both": "両方",
+    "n100": "経験再生と 100 ステップごとの同期",
+}
+
+
+def test_the_tests_of_the_plan():
+    """p values by permutation instead of SciPy's normal approximation, Holm by its definition."""
+    pairs = PLAN.texts["comparisons"]
+    (rows,) = [
+        t
+        for t in TABLES
+        if len(t) == len(pairs) and len(t[0]) == 5 and t[0][0] in LABELS.values()
+    ]
+    rng = np.random.default_rng(0)
+    adjusted = holm([permutation_p(SCORES[a], SCORES[b], rng) for a, b in pairs])
+    for i, ((a, b), row) in enumerate(zip(pairs, rows)):
+        assert row[:2] == [LABELS[a], LABELS[b]]
+        wins = u_statistic(SCORES[a], SCORES[b]) / 400
+        assert float(row[2]) == pytest.approx(100 * wins, abs=0.51)
+        assert float(row[3]) == pytest.approx(adjusted[i], abs=0.02)
+        better = LABELS[a if wins > 0.5 else b]
+        assert row[4] == (better if float(row[3]) < 0.05 else "わからない")
+
+
+def test_what_the_text_says():
+    text = (CHAPTERS / "04_dqn.md").read_text("utf-8")
+    middle = {arm: round(values[5:15].mean()) for arm, values in SCORES.items()}
+    solved = {arm: (values >= 475).sum() for arm, values in SCORES.items()}
+    steps = {
+        arm: np.median([run["steps"] for run in record.runs])
+        for arm, record in RECORDS.items()
+    }
+    said = [
+        f"四分位平均は {middle['neither']} から {middle['replay']} になりました",
+        f"四分位平均は {middle['replay']} と {middle['both']} です",
+        f"中央値で {steps['n1000']:,.0f} ステップにしかなりませんでした",
+        f"20 個のうち {solved['both']} 個です",
+        f"100 ステップごとの同期でも、解けたのは {solved['n100']} 個です",
+        f"天井は {1 + 0.98 + 0.98**2:.1f} です",
+    ]
+    assert [sentence for sentence in said if sentence not in text] == []
+    assert SCORES["both"].min() > 22  # every seed above the random policy
+    assert SCORES["both"].max() < 500
+    assert (SCORES["replay"] < 22).sum() == 6
+    for run in RECORDS["replay"].runs:  # learned at some time
+        assert np.convolve(run["returns"], np.ones(20) / 20, mode="valid").max() > 100
+    below = [(SCORES[arm] < 22).sum() for arm in ("n1000", "n3000")]
+    assert f"20 個のうち {below[0]} 個と {below[1]} 個が" in text
+    assert sum(run["steps"] > 10_000 for run in RECORDS["n1000"].runs) == 3
+    assert sorted(SWEEP, key=middle.get)[-2:] == ["n100", "n30"]

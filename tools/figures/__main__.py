@@ -1,0 +1,9 @@
+"""Write the data of the live figures, and the pictures printed in their place: `make figures`."""
+
+import angles
+import rewind
+import seeds
+import weights
+
+for figure in (angles, seeds, weights, rewind):
+    figure.main()
