@@ -80,7 +80,7 @@ class Arrays(FlatAdam):
 
     def get_target(self, reward, next_state, done):
         next_q_max = self.qnet_target.predict(next_state).max(axis=1)
-        return reward + self.gamma * next_q_max * (done == 0)
+        return reward + self.gamma * next_q_max * (1 - done)
 
 
 class Fused(Arrays):

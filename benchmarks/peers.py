@@ -8,26 +8,25 @@ recorded already is not run again. Needs requirements-bench.txt for Stable-Basel
 
 import argparse
 import dataclasses
+import sys
 import time
 import tomllib
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
 
 import gymnasium as gym
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from literal import LiteralAgent
 from rlbook_helpers import evaluate, train
 from rlbook_helpers.environments import TruncationEnds
 from rlbook_helpers.experiments.plans import parse_seeds
 from rlbook_helpers.experiments.presets import PRESETS
-from rlbook_helpers.experiments.records import append, read
-from rlbook_helpers.experiments.sweeps import run_seed
+from rlbook_helpers.experiments.sweeps import run_seed, sweep
 from rlbook_helpers.fused import relu_mlp
 
 PLAN = Path(__file__).parents[1] / "chapters/plans/05_peers.toml"
@@ -114,8 +113,17 @@ RUN = {
 }
 
 
-def run(kind: str, options, checkpoint_steps: int, seed: int) -> dict:
+@dataclass(frozen=True)
+class Contestant:
+    """Who takes part: how its program is called, and its hyperparameters."""
+
+    kind: str
+    options: str | dict  # a preset of the book, or arguments of the program
+
+
+def run(contestant: Contestant, seed: int, *, checkpoint_steps: int) -> dict:
     """One seed of one contestant, on one thread."""
+    kind, options = contestant.kind, contestant.options
     with threadpool_limits(1):
         outcome = RUN[kind](options, checkpoint_steps, seed)
     packages = ["numpy", "gymnasium"]
@@ -123,10 +131,12 @@ def run(kind: str, options, checkpoint_steps: int, seed: int) -> dict:
     return outcome | {"versions": {name: version(name) for name in packages}}
 
 
-def main() -> None:
+def main() -> int:
     plan = tomllib.loads(PLAN.read_text(encoding="utf-8"))
     contestants = {
-        name: (kind, options) for kind in RUN for name, options in plan[kind].items()
+        name: Contestant(kind, options)
+        for kind in RUN
+        for name, options in plan[kind].items()
     }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -139,23 +149,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(contestants):
         parser.error(f"no such contestant: {', '.join(sorted(unknown))}")
-    tasks = []
-    for name in arguments.names or contestants:
-        path = arguments.out / f"{name}.jsonl"
-        done = {run["seed"] for run in read(path)[1]} if path.exists() else set()
-        seeds = parse_seeds(arguments.seeds)
-        tasks += [(name, seed) for seed in seeds if seed not in done]
-    with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
-        futures = {
-            pool.submit(run, *contestants[name], plan["checkpoint_steps"], seed): name
-            for name, seed in tasks
-        }
-        for future in tqdm(as_completed(futures), total=len(futures)):
-            name = futures[future]
-            kind, options = contestants[name]
-            settings = {"kind": kind, "options": options}
-            append(arguments.out / f"{name}.jsonl", settings, future.result())
+    failures = sweep(
+        {name: contestants[name] for name in arguments.names or contestants},
+        parse_seeds(arguments.seeds),
+        arguments.out,
+        run=partial(run, checkpoint_steps=plan["checkpoint_steps"]),
+        read_settings=lambda settings: Contestant(**settings),
+        jobs=arguments.jobs,
+    )
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -39,33 +39,31 @@ class QLearningAgent:
         seed: int | np.random.Generator | None = None,
     ):
         self.gamma = checks.number("gamma", gamma, 0, 1)
-        self.lr = checks.positive("lr", lr)
         self.epsilon = checks.number("epsilon", epsilon, 0, 1)
         self.action_size = action_size
         self.rng = checks.generator(seed)
 
         self.qnet = QNet1(action_size=action_size, seed=self.rng)
-        self.optimizer = optimizers.SGD(self.lr)
-        self.optimizer.setup(self.qnet)
+        self.optimizer = optimizers.SGD(checks.positive("lr", lr)).setup(self.qnet)
+
+    @property
+    def lr(self) -> float:
+        """学習率 α。オプティマイザのものなので、変えれば次の更新から使われます。"""
+        return self.optimizer.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer.lr = checks.number("lr", value, 0)
 
     def get_action(self, state_vec: np.ndarray) -> int:
-        """ε-greedy 方策で行動を選びます。
-
-        引数:
-            state_vec: one-hot の状態 (1, 12)。
-        戻り値:
-            行動の番号。確率 ε で一様に選び、残りは greedy_action に従います。
-        """
+        """ε-greedy 方策で、one-hot の状態 (1, 12) から行動の番号を選びます。"""
+        state_vec = self._as_state("state_vec", state_vec)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
         return self.greedy_action(state_vec)
 
     def greedy_action(self, state_vec: np.ndarray) -> int:
-        """価値が最も大きいと見積もる行動の番号を返します。
-
-        例外:
-            TypeError, ValueError: state_vec が有限な数の配列 (1, 12) でない。
-        """
+        """one-hot の状態 (1, 12) で、価値が最も大きいと見積もる行動の番号を返します。"""
         state_vec = self._as_state("state_vec", state_vec)
         with no_grad():
             qs = self.qnet(state_vec)  # (1, A)
@@ -79,16 +77,12 @@ class QLearningAgent:
         next_state: np.ndarray,
         done: bool,
     ) -> float:
-        """一つの遷移から Q 学習の更新を一回行い、損失を返します。
+        """一つの遷移から Q 学習の更新を一回行い、損失 (更新の前の値) を返します。
 
         引数:
-            state: 行動の前の状態 (1, 12)。
-            action: 行動の番号。
-            reward: 報酬。
-            next_state: 行動の後の状態 (1, 12)。
+            state, next_state: 行動の前と後の、one-hot の状態 (1, 12)。
+            action, reward: 行動の番号と、報酬。
             done: 終端に達したなら True。
-        戻り値:
-            損失 (更新の前の値)。
         例外:
             TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
         """
@@ -150,24 +144,39 @@ class DQNAgent:
         seed: int | np.random.Generator | None = None,
     ):
         self.gamma = checks.number("gamma", gamma, 0, 1)
-        self.lr = checks.positive("lr", lr)
         self.epsilon = checks.number("epsilon", epsilon, 0, 1)
-        self.buffer_size = buffer_size
-        self.batch_size = batch_size
         self.action_size = action_size
         self.state_size = state_size
         self.rng = checks.generator(seed)
+        self.num_steps = 0  # これまでに受けとった遷移の数
 
         self.qnet = QNet2(action_size, state_size, seed=self.rng)
         self.sync_qnet()
-        self.optimizer = Adam(self.lr).setup(self.qnet)
+        self.optimizer = Adam(checks.positive("lr", lr)).setup(self.qnet)
         self.replay_buffer = ReplayBuffer(
-            buffer_size,
-            batch_size,
-            state_shape=(state_size,),
-            action_size=action_size,
-            seed=self.rng,
+            buffer_size, batch_size, action_size=action_size, seed=self.rng
         )
+        self.replay_buffer.allocate(np.empty(state_size, np.float32))
+        self.learning_start = batch_size  # 学習を始めるまでに覚える遷移の数
+
+    @property
+    def lr(self) -> float:
+        """学習率 α。オプティマイザのものなので、変えれば次の更新から使われます。"""
+        return self.optimizer.alpha
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer.alpha = checks.number("lr", value, 0)
+
+    @property
+    def buffer_size(self) -> int:
+        """リプレイバッファに覚える遷移の数 N。"""
+        return self.replay_buffer.buffer_size
+
+    @property
+    def batch_size(self) -> int:
+        """ミニバッチの遷移の数 B。"""
+        return self.replay_buffer.batch_size
 
     def sync_qnet(self) -> None:
         """オンラインネットワークの重みを、ターゲットネットワークに写します。"""
@@ -179,12 +188,16 @@ class DQNAgent:
         state = checks.array("state", state, (self.state_size,), np.float32)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return int(self.qnet.predict(state).argmax())  # 行動価値 (A,) の最大
+        return int(self.action_values(state).argmax())
 
     def greedy_action(self, state: np.ndarray) -> int:
         """状態 (D,) で、価値が最も大きいと見積もる行動の番号を返します。"""
         state = checks.array("state", state, (self.state_size,), np.float32)
-        return int(self.qnet.predict(state).argmax())
+        return int(self.action_values(state).argmax())
+
+    def action_values(self, state: np.ndarray, qnet: QNet2 | None = None) -> np.ndarray:
+        """状態 (D,) か (B, D) の行動価値 (A,) か (B, A)。qnet を省くと、オンラインネットワークのもの。"""
+        return (qnet or self.qnet).predict(state)
 
     def update(
         self,
@@ -202,13 +215,15 @@ class DQNAgent:
             ミニバッチの損失 (更新の前の値)。遷移がまだ batch_size 個に満たなければ None。
         """
         self.replay_buffer.add(state, action, reward, next_state, done)
-        if len(self.replay_buffer) < self.batch_size:
+        self.num_steps += 1
+        if len(self.replay_buffer) < self.learning_start:
             return None
-        state, action, reward, next_state, done = self.replay_buffer.get_batch()
+        batch = self.replay_buffer.get_batch()
 
         # TD ターゲット (B,)。終端 (done が 1) の先に価値はありません
-        target = reward + self.gamma * self.next_value(next_state) * (done == 0)
-        loss = self.get_loss(state, action, target)
+        next_value = self.next_value(batch.next_state)
+        target = batch.reward + (1 - batch.done) * self.gamma * next_value
+        loss = self.get_loss(batch.state, batch.action, target)
         self.qnet.cleargrads()
         loss.backward()
         self.optimizer.update()
@@ -219,10 +234,14 @@ class DQNAgent:
 
         計算グラフを作らないので、勾配は流れません。
         """
-        return self.qnet_target.predict(next_state).max(axis=1)  # (B, A) から (B,)
+        next_qs = self.action_values(next_state, self.qnet_target)  # (B, A)
+        return next_qs.max(axis=1)
 
     def get_loss(
         self, state: np.ndarray, action: np.ndarray, target: np.ndarray
     ) -> Variable:
         """状態 (B, D) で選んだ行動 (B,) の価値と、TD ターゲット (B,) との、平均二乗誤差。"""
-        return q_loss(self.qnet, state, action, target)
+        places = getattr(
+            self.optimizer, "places", None
+        )  # DeZero のものには、ありません
+        return q_loss(self.qnet, state, action, target, places)

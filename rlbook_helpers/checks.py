@@ -4,6 +4,7 @@ import math
 import operator
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -46,11 +47,10 @@ def number(
     """
 
     def message() -> str:
-        in_float32 = (low, high) == (-_FLOAT32_MAX, _FLOAT32_MAX)
         expected = f"{low:g} 以上 {high:g} 以下の数"
-        return _message(
-            name, "float32 で表せる有限な数" if in_float32 else expected, value
-        )
+        if (low, high) == (-_FLOAT32_MAX, _FLOAT32_MAX):
+            expected = "float32 で表せる有限な数"
+        return _message(name, expected, value)
 
     is_number = isinstance(value, (int, float))
     if not is_number and (isinstance(value, (str, bytes)) or np.ndim(value) != 0):
@@ -89,8 +89,8 @@ def choice(name: str, value, choices: tuple[str, ...]) -> str:
     return value
 
 
-def flag(name: str, value) -> int:
-    """真偽値 (bool、または 0 と 1) であることを確かめ、0 か 1 を返します。
+def flag(name: str, value) -> bool:
+    """真偽値 (bool、または 0 と 1) であることを確かめ、bool にして返します。
 
     例外:
         TypeError: bool でも整数でもない。
@@ -100,11 +100,14 @@ def flag(name: str, value) -> int:
     if not is_flag or value not in (0, 1):
         error = ValueError if is_flag else TypeError
         raise error(_message(name, "True か False ", value))
-    return int(value)
+    return bool(value)
 
 
 def array(
-    name: str, value, shape: tuple[int, ...] | None = None, dtype: type | None = None
+    name: str,
+    value,
+    shape: tuple[int, ...] | None = None,
+    dtype: DTypeLike | None = None,
 ) -> np.ndarray:
     """有限な数の配列であることを確かめて返します。
 

@@ -11,14 +11,14 @@ import numpy as np
 
 _needs_alias = "int" not in vars(np)
 if _needs_alias:
-    np.int = int
+    vars(np)["int"] = int
 try:
     import dezero.functions as F
     import dezero.layers as L
     from dezero import Function, Model, Parameter, Variable, no_grad, optimizers
 finally:
     if _needs_alias:
-        del np.int
+        del vars(np)["int"]
 
 __all__ = [
     "F",

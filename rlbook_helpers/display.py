@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import matplotlib.pyplot as plt
@@ -26,14 +27,8 @@ from pygments.lexers import PythonLexer
 from rlbook_helpers import checks
 
 # 本のすべての図に共通の色
-INK, BLUE, ORANGE, GREEN, RED, GREY = (
-    "#1f2933",
-    "#1f6fb2",
-    "#b45309",
-    "#2f7d4f",
-    "#b3261e",
-    "#9aa5b1",
-)
+INK, BLUE, ORANGE = "#1f2933", "#1f6fb2", "#b45309"
+GREEN, RED, GREY = "#2f7d4f", "#b3261e", "#9aa5b1"
 # ページからはみ出さず、操作部が画面を隠さないように、いつも下を空けます
 VIDEO_STYLE = (
     "max-width: 100%; height: auto; min-height: 11rem; aspect-ratio: {width} / {height}; "
@@ -60,8 +55,10 @@ def setup_display() -> None:
 def shorten(source: str) -> str:
     """関数の docstring を、一行目だけにします。続きがあったことは、… で示します。"""
     node = ast.parse(source).body[0]
+    if not isinstance(node, ast.FunctionDef):
+        return source
     text = ast.get_docstring(node) or ""
-    if isinstance(node, ast.ClassDef) or "\n" not in text:
+    if "\n" not in text:
         return source
     first, lines = node.body[0], source.splitlines(keepends=True)
     short = f'{" " * first.col_offset}"""{text.splitlines()[0]} …"""\n'
@@ -73,11 +70,7 @@ class Listing:
     """色づけされたソースコード。
 
     本の HTML は Markdown のほうを使い、明暗それぞれの配色で色づけします。
-    JupyterLab は HTML のほうを使います。
-
-    属性:
-        path: ソースコードのあるファイル。
-        source: ソースコード。
+    JupyterLab は HTML のほうを使います。path は、source のあるファイルです。
     """
 
     def __init__(self, path: str, source: str):
@@ -162,10 +155,9 @@ def plot_frames(
         ax.set(xticks=[], yticks=[])
         if end or t % columns == 0:  # 狭い画面でも読めるように、数を絞ります
             ax.set_title(f"{t + 1}", fontsize=9, pad=2, color=RED if end else INK)
+        colour, width = (RED, 2.0) if end else (GREY, 0.5)
         for spine in ax.spines.values():
-            spine.set(
-                visible=True, color=RED if end else GREY, linewidth=2.0 if end else 0.5
-            )
+            spine.set(visible=True, color=colour, linewidth=width)
 
 
 def plot_action_values(
@@ -187,15 +179,14 @@ def plot_action_values(
     戻り値:
         描いた座標軸。
     """
-    centre = (0.5, 0.5)
-    corners = [(0, 0), (1, 0), (1, 1), (0, 1)]  # 左上から時計回り。y は下向き
-    sides = [(0, 1), (3, 2), (0, 3), (1, 2)]  # 上、下、左、右の辺の両端
+    # 上、下、左、右の三角形の、底辺の両端 (x, y)。y は下向き
+    sides = [((0, 0), (1, 0)), ((0, 1), (1, 1)), ((0, 0), (0, 1)), ((1, 0), (1, 1))]
     label_at = [(0.5, 0.27), (0.5, 0.84), (0.22, 0.55), (0.78, 0.55)]
     # どの盤も同じ色の目盛り: -1 から 1 まで。濃すぎて数が読めない両端は使いません
     ends = plt.get_cmap("PuOr" if error else "RdYlGn")(np.linspace(0.1, 0.9, 256))
     scale = plt.cm.ScalarMappable(plt.Normalize(-1, 1), ListedColormap(ends))
     frame = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": INK}
-    text = {"ha": "center", "va": "center"}
+    text: dict[str, Any] = {"ha": "center", "va": "center"}
 
     if ax is None:
         _, ax = plt.subplots(figsize=(6.2, 4.2))
@@ -210,59 +201,43 @@ def plot_action_values(
             ax.text(x + 0.5, y + 0.2, "ゴール +1", fontsize=14, **text)
             continue
         for action, q in enumerate(Q[y, x]):
-            points = [
-                (x + dx, y + dy)
-                for dx, dy in (*(corners[i] for i in sides[action]), centre)
-            ]
-            colour = scale.to_rgba(np.clip(q, -1, 1))
-            ax.add_patch(plt.Polygon(points, facecolor=colour, edgecolor="white"))
+            points = np.array([*sides[action], (0.5, 0.5)]) + (x, y)
+            face = scale.to_rgba(np.clip(q, -1, 1))
+            ax.add_patch(plt.Polygon(points, facecolor=face, edgecolor="white"))
             greedy = not error and q == Q[y, x].max()
             dx, dy = label_at[action]
             label = f"{round(q, 2) + 0.0:.2f}".replace("-", "−")  # −0.00 とは書きません
-            ax.text(
-                x + dx,
-                y + dy,
-                f"{'↑↓←→'[action]}{label}" if greedy else label,
-                fontsize=11,
-                bbox=frame if greedy else None,
-                **text,
+            mark = (
+                {"s": f"{'↑↓←→'[action]}{label}", "bbox": frame}
+                if greedy
+                else {"s": label}
             )
+            ax.text(x + dx, y + dy, fontsize=11, **mark, **text)
         bomb = "爆弾 −1" if env.reward_map[y, x] == -1 else ""
         name = "スタート" if (y, x) == env.start_state else bomb
         if name:
             colour = RED if bomb else INK
             box = {**frame, "boxstyle": "square,pad=0.15", "edgecolor": colour}
-            ax.text(
-                x + 0.03,
-                y + 0.1,
-                name,
-                va="center",
-                color=colour,
-                fontsize=10,
-                bbox=box,
-            )
+            place = x + 0.03, y + 0.1
+            ax.text(*place, name, va="center", color=colour, fontsize=10, bbox=box)
     arrow = {"arrowstyle": "simple,head_width=1,head_length=0.7", "color": BLUE}
+    size = {"mutation_scale": 18, "shrinkA": 0, "shrinkB": 0}
     for (y, x), (next_y, next_x) in itertools.pairwise(path):
         dy, dx = next_y - y, next_x - x
         # マスの境で、数のないところ
         centre_y = y + 0.5 + dy / 2 + 0.3 * (dy == 0)
         centre_x = x + 0.5 + dx / 2 + 0.28 * (dx == 0)
-        ax.annotate(
-            "",
-            (centre_x + dx * 0.15, centre_y + dy * 0.15),
-            (centre_x - dx * 0.15, centre_y - dy * 0.15),
-            arrowprops={**arrow, "mutation_scale": 18, "shrinkA": 0, "shrinkB": 0},
-        )
+        tip = (centre_x + dx * 0.15, centre_y + dy * 0.15)
+        tail = (centre_x - dx * 0.15, centre_y - dy * 0.15)
+        ax.annotate("", tip, tail, arrowprops={**arrow, **size})
     if len(path):
         y, x = path[-1]
         ax.plot(x + 0.5, y + 0.7, marker="*", markersize=16, color=BLUE)
     ax.set(xlim=(0, env.width), ylim=(env.height, 0), aspect="equal")
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
-    for k in range(env.width + 1):
-        ax.axvline(k, color=INK, linewidth=1)
-    for k in range(env.height + 1):
-        ax.axhline(k, color=INK, linewidth=1)
+    ax.vlines(range(env.width + 1), 0, env.height, color=INK, linewidth=1)
+    ax.hlines(range(env.height + 1), 0, env.width, color=INK, linewidth=1)
     return ax
 
 
@@ -299,12 +274,9 @@ def side_by_side(
             last = len(frames) - 1
             ended = t >= last
             count = f"{min(t, last)} ステップ" + (f" {ends.get(name, '')}" * ended)
-            for y, text, color in (
-                (20, name, INK),
-                (52, count, BLUE if ended else INK),
-            ):
-                middle = ((k + 0.5) * width, y)
-                draw.text(middle, text.rstrip(), color, font, anchor="mm")
+            middle, ink = (k + 0.5) * width, BLUE if ended else INK
+            draw.text((middle, 20), name.rstrip(), INK, font, anchor="mm")
+            draw.text((middle, 52), count.rstrip(), ink, font, anchor="mm")
             panels.append(frames[min(t, last)].copy())
             if k:
                 panels[k][:, 0] = 154  # 画面の境の線
@@ -330,27 +302,22 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
     if not len(frames):
         raise ValueError("frames が空です: 画面を 1 枚以上渡してください")
     height, width = frames[0].shape[:2]
+    wanted = (height - height % 2, width - width % 2, 3), np.uint8
     for frame in frames:
-        if (
-            frame.shape != (height, width, 3)
-            or frame.dtype != np.uint8
-            or height % 2
-            or width % 2
-        ):
+        if (frame.shape, frame.dtype) != wanted:
             raise ValueError(
                 "frames は、同じ大きさで高さと幅が偶数の (高さ, 幅, 3)、uint8 にしてください: "
                 f"{frame.shape}, {frame.dtype}"
             )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        writer = imageio_ffmpeg.write_frames(
-            str(path),
-            (width, height),
-            fps=fps,
-            macro_block_size=2,
-            quality=None,
-            output_params=["-crf", "30"],
-        )
+        options = {
+            "macro_block_size": 2,
+            "quality": None,
+            "output_params": ["-crf", "30"],
+        }
+        size = width, height
+        writer = imageio_ffmpeg.write_frames(str(path), size, fps=fps, **options)
         writer.send(None)
         for frame in [*frames, *[frames[-1]] * fps]:
             writer.send(np.ascontiguousarray(frame))

@@ -71,7 +71,7 @@ gym.register(
 for length in (4, 8, 12, 16, 20):
     gym.register(
         id=f"Lock{length}-v0",
-        entry_point=CombinationLock,
+        entry_point=f"{__name__}:CombinationLock",
         kwargs={"length": length},
         max_episode_steps=100,
     )

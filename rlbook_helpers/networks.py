@@ -87,7 +87,7 @@ class QNet1(Model):
 
     def forward(self, x: np.ndarray | Variable) -> Variable:
         """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
-        h = F.relu(self.l1(x))  # (B, 100)
+        h = F.relu(self.l1(x))  # (B, H)
         return self.l2(h)  # (B, A)
 
 
@@ -121,16 +121,19 @@ class QNet2(Model):
         self.l3 = Linear(hidden_size, action_size, rng)
 
     def params(self) -> Iterator[Parameter]:
-        """重みとバイアスを、入力に近い層から順に返します。"""
+        """重みとバイアスを、入力に近い層から順に返します。
+
+        DeZero の Layer は名前を set に持つので、そのままでは、起動のたびに順が変わります。
+        """
         for layer in (self.l1, self.l2, self.l3):
             yield layer.W
             yield layer.b
 
     def forward(self, x: np.ndarray | Variable) -> Variable:
         """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
-        h = F.relu(self.l1(x))  # (B, 128)
-        h = F.relu(self.l2(h))  # (B, 128)
-        return self.l3(h)
+        h = F.relu(self.l1(x))  # (B, H)
+        h = F.relu(self.l2(h))  # (B, H)
+        return self.l3(h)  # (B, A)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """forward と同じ値を、計算グラフを作らずに、ただの配列として求めます。

@@ -1,20 +1,31 @@
 """経験再生のための、遷移の置き場。"""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rlbook_helpers import checks
 
 
+class Batch(NamedTuple):
+    """ミニバッチ: B 個の遷移の、項目ごとの配列。"""
+
+    state: np.ndarray  # (B, *状態の形)
+    action: np.ndarray  # (B,)、int64
+    reward: np.ndarray  # (B,)、float32
+    next_state: np.ndarray  # (B, *状態の形)
+    done: np.ndarray  # (B,)、float32。終端なら 1、ほかは 0
+
+
 class ReplayBuffer:
     """新しい遷移を ``buffer_size`` 個まで覚え、そこから無作為にミニバッチを取り出します。
 
-    置き場の配列は一度だけ確保し、満杯になると、最も古い遷移に上書きします (リングバッファ)。
+    状態の形と dtype は、最初に覚える状態のものです。置き場の配列は一度だけ確保し、満杯になると、
+    最も古い遷移に上書きします (リングバッファ)。
 
     引数:
         buffer_size: 覚えておく遷移の数 N。
         batch_size: ミニバッチの遷移の数 B。N 以下。
-        state_shape: 状態の形。dtype は float32 になります。None なら、形も dtype も、
-            最初に覚える状態のものになります。
         action_size: 行動の数。None なら、行動の番号の上限を調べません。
         seed: 取り出しの乱数のシード、または乱数生成器。
     例外:
@@ -28,7 +39,6 @@ class ReplayBuffer:
         buffer_size: int,
         batch_size: int,
         *,
-        state_shape: tuple[int, ...] | None = None,
         action_size: int | None = None,
         seed: int | np.random.Generator | None = None,
     ):
@@ -41,9 +51,17 @@ class ReplayBuffer:
         self.action_size = 2**63 if action_size is None else action_size
         self.rng = checks.generator(seed)
         self.num_added = 0  # これまでに add した遷移の総数
-        self.state = None  # 状態の形がわかるまで、配列は確保できません
-        if state_shape is not None:
-            self._allocate(state_shape, np.float32)
+        self.allocated = False
+
+    def allocate(self, state: np.ndarray) -> None:
+        """state と同じ形と dtype の状態を覚える配列を確保します。最初の add が呼びます。"""
+        n = self.buffer_size
+        self.action = np.empty(n, np.int64)  # (N,)
+        self.reward = np.empty(n, np.float32)  # (N,)
+        self.done = np.empty(n, np.float32)  # (N,)
+        self.state = np.empty((n, *state.shape), state.dtype)  # (N, *状態の形)
+        self.next_state = np.empty_like(self.state)
+        self.allocated = True
 
     def __len__(self) -> int:
         """いま覚えている遷移の数。``buffer_size`` で止まります。"""
@@ -69,19 +87,18 @@ class ReplayBuffer:
             TypeError: 型が違う、または状態の dtype に変換できない。
             ValueError: 形が違う、NaN や無限大を含む、範囲の外にある。
         """
-        if self.state is None:
-            state = checks.array("state", state)
-            shape, dtype = state.shape, state.dtype
-        else:
+        if self.allocated:
             shape, dtype = self.state.shape[1:], self.state.dtype
             state = checks.array("state", state, shape, dtype)
-        next_state = checks.array("next_state", next_state, shape, dtype)
+        else:
+            state = checks.array("state", state)
+        next_state = checks.array("next_state", next_state, state.shape, state.dtype)
         action = checks.integer("action", action, 0, self.action_size)
         reward = checks.number("reward", reward)
         done = checks.flag("done", done)
 
-        if self.state is None:
-            self._allocate(shape, dtype)
+        if not self.allocated:
+            self.allocate(state)
         i = self.num_added % self.buffer_size  # 満杯なら、ここが最も古い遷移です
         self.state[i] = state
         self.action[i] = action
@@ -90,15 +107,11 @@ class ReplayBuffer:
         self.done[i] = done
         self.num_added += 1
 
-    def get_batch(
-        self,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def get_batch(self) -> Batch:
         """覚えている遷移から ``batch_size`` 個を、重複なしで一様に取り出します。
 
         戻り値:
-            (state, action, reward, next_state, done)。形は (B, *状態の形)、(B,)、(B,)、
-            (B, *状態の形)、(B,)。action は int64、reward は float32、done は int32 (1 が終端)。
-            どれも写しなので、書きかえてもバッファは変わりません。
+            ミニバッチ。どの配列も写しなので、書きかえてもバッファは変わりません。
         例外:
             ValueError: 覚えている遷移が batch_size より少ない。
         """
@@ -107,20 +120,10 @@ class ReplayBuffer:
                 f"batch_size ({self.batch_size}) 個の遷移を取り出せません: いま {len(self)} 個です"
             )
         i = self.rng.choice(len(self), size=self.batch_size, replace=False)  # (B,)
-        return (
+        return Batch(
             self.state.take(i, axis=0),
             self.action.take(i),
             self.reward.take(i),
             self.next_state.take(i, axis=0),
             self.done.take(i),
         )
-
-    def _allocate(self, shape: tuple[int, ...], dtype: type) -> None:
-        """``buffer_size`` 個ぶんの配列を確保します。"""
-        n = self.buffer_size
-        self.action = np.empty(n, dtype=np.int64)  # (N,)
-        self.reward = np.empty(n, dtype=np.float32)  # (N,)
-        self.done = np.empty(n, dtype=np.int32)  # (N,)
-        self.next_state = np.empty((n, *shape), dtype=dtype)  # (N, ...)
-        # 最後に作ります。メモリが足りなければ、state は None のままです
-        self.state = np.empty_like(self.next_state)

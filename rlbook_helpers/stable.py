@@ -9,6 +9,7 @@ import numpy as np
 from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.dezero_compat import Variable
+from rlbook_helpers.networks import QNet2
 
 
 class RunningScale:
@@ -115,7 +116,7 @@ class StableDQNAgent(DQNAgent):
     ):
         super().__init__(**options)
         if learning_start is not None:
-            checks.integer(
+            self.learning_start = checks.integer(
                 "learning_start", learning_start, self.batch_size, self.buffer_size + 1
             )
         if sync_steps is not None:
@@ -126,7 +127,6 @@ class StableDQNAgent(DQNAgent):
             checks.integer("average_start", average_start, 1)
         normalize = checks.flag("normalize", normalize)
         self.scale = RunningScale(self.state_size) if normalize else None
-        self.learning_start = learning_start or self.batch_size
         self.sync_steps = sync_steps
         self.tau = checks.number("tau", tau, 0, 1)
         self.target_rule = checks.choice("target_rule", target_rule, ("max", "double"))
@@ -134,7 +134,7 @@ class StableDQNAgent(DQNAgent):
         self.error_limit = error_limit
         self.average_start = average_start
         self.num_averaged = 0
-        self.qnet_average = None  # 平均をとりはじめるまでは、ありません
+        self.qnet_average: QNet2 | None = None  # 平均をとりはじめるまでは、ありません
         self.schedules = dict(schedules or {})
         for name, schedule in self.schedules.items():
             checks.choice("schedules のキー", name, ("lr", "epsilon", "pessimism"))
@@ -148,21 +148,16 @@ class StableDQNAgent(DQNAgent):
         """学習率、ε、悲観の度合いを、ステップ step の値にします。"""
         for name, schedule in self.schedules.items():
             setattr(self, name, schedule(step))
-        self.optimizer.alpha = self.lr
 
     def update(self, state, action, reward, next_state, done) -> float | None:
         """DQNAgent と同じ更新を一回行い、ターゲットネットワークと重みの平均を進めます。"""
-        step = self.replay_buffer.num_added + 1  # この遷移までの数
-        self.follow_schedules(step)
-        if step < self.learning_start:
-            self.replay_buffer.add(state, action, reward, next_state, done)
-            loss = None
-        else:
-            loss = super().update(state, action, reward, next_state, done)
+        self.follow_schedules(self.num_steps + 1)
+        loss = super().update(state, action, reward, next_state, done)
         if self.scale:
             self.scale.update(state)
         if loss is None:
             return None
+        step = self.num_steps
         if self.sync_steps and step % self.sync_steps == 0:
             self.sync_qnet()
         if self.tau:
@@ -181,6 +176,7 @@ class StableDQNAgent(DQNAgent):
         self.num_averaged += 1
         if self.qnet_average is None:
             self.qnet_average = copy.deepcopy(self.qnet)
+            self.qnet_average.cleargrads()
         for average, online in zip(self.qnet_average.params(), self.qnet.params()):
             average.data += (online.data - average.data) / self.num_averaged
 
@@ -188,20 +184,14 @@ class StableDQNAgent(DQNAgent):
         """ネットワークに入れる前の状態 (D,) か (B, D)。normalize なら、大きさをそろえます。"""
         return self.scale(state) if self.scale else state
 
-    def action_values(self, state: np.ndarray) -> np.ndarray:
-        """オンラインネットワークの、状態 (D,) か (B, D) での行動価値 (A,) か (B, A)。"""
-        return self.qnet.predict(self.scaled(state))
-
-    def get_action(self, state: np.ndarray) -> int:
-        """DQNAgent と同じです。normalize なら、状態の大きさをそろえて選びます。"""
-        state = checks.array("state", state, (self.state_size,), np.float32)
-        return super().get_action(self.scaled(state))
+    def action_values(self, state: np.ndarray, qnet: QNet2 | None = None) -> np.ndarray:
+        """DQNAgent と同じです。normalize なら、状態の大きさをそろえて求めます。"""
+        return super().action_values(self.scaled(state), qnet)
 
     def greedy_action(self, state: np.ndarray) -> int:
         """DQNAgent と同じです。重みの平均があれば、その価値で選びます。"""
         state = checks.array("state", state, (self.state_size,), np.float32)
-        qnet = self.qnet_average or self.qnet
-        return int(qnet.predict(self.scaled(state)).argmax())
+        return int(self.action_values(state, self.qnet_average).argmax())
 
     def next_value(self, next_state: np.ndarray) -> np.ndarray:
         """次の状態 (B, D) の価値 (B,) を、target_rule のとおりに見積もります。
@@ -212,12 +202,11 @@ class StableDQNAgent(DQNAgent):
             差の pessimism 倍だけ小さくします。Fujimoto ほか (2018) が、独立に学習した二つの小さいほうを
             使うことを、一つとその古い写しで、割合をつけて行います。
         """
-        next_state = self.scaled(next_state)
         if self.target_rule == "max":
             return super().next_value(next_state)
-        online_qs = self.qnet.predict(next_state)  # (B, A)
+        online_qs = self.action_values(next_state)  # (B, A)
         best = np.arange(len(online_qs)), online_qs.argmax(axis=1)
-        value = self.qnet_target.predict(next_state)[best]  # (B,)
+        value = self.action_values(next_state, self.qnet_target)[best]  # (B,)
         if self.pessimism:
             value += np.float32(self.pessimism) * np.minimum(online_qs[best] - value, 0)
         return value
@@ -226,9 +215,8 @@ class StableDQNAgent(DQNAgent):
         self, state: np.ndarray, action: np.ndarray, target: np.ndarray
     ) -> Variable:
         """DQNAgent と同じです。error_limit があれば、その大きさに切った TD 誤差の二乗の平均です。"""
-        state = self.scaled(state)
         if self.error_limit is not None:
-            q = self.qnet.predict(state)[np.arange(len(action)), action]  # (B,)
+            q = self.action_values(state)[np.arange(len(action)), action]  # (B,)
             error = np.clip(target - q, -self.error_limit, self.error_limit)
             target = q + error.astype(np.float32)
-        return super().get_loss(state, action, target)
+        return super().get_loss(self.scaled(state), action, target)

@@ -13,16 +13,20 @@ from tqdm.auto import tqdm
 from rlbook_helpers import checks
 
 Policy = Callable[[np.ndarray], int]  # 状態 → 行動
+OnStep = Callable[[int, bool], object]  # 何ステップ目か、エピソードがそこで終わったか
 
 
 class Agent(Protocol):
-    """学習の相手に求めるもの。同期の間隔を渡す学習では、sync_qnet も呼ばれます。"""
+    """学習の相手に求めるもの。"""
 
     def get_action(self, state: np.ndarray) -> int:
         """状態での行動。"""
 
     def update(self, state, action, reward, next_state, done) -> float | None:
         """遷移から学び、損失を返します。まだ学ばないときは None です。"""
+
+    def sync_qnet(self) -> None:
+        """ターゲットネットワークを同期します。呼ばれるのは、sync_interval を渡したときだけです。"""
 
 
 @dataclass
@@ -50,6 +54,7 @@ def train_episode(
     *,
     seed: int | np.random.Generator | None = None,
     max_steps: int | None = None,
+    on_step: OnStep | None = None,
 ) -> Episode:
     """一つのエピソードを、学習しながら終わりまで進めます。
 
@@ -61,6 +66,7 @@ def train_episode(
         agent: エージェント。
         seed: env.reset に渡すシード。None なら、環境の乱数の続きを使います。
         max_steps: 進めるステップ数の上限。None なら、上限はありません。
+        on_step: 更新のたびに、何ステップ目かと、エピソードがそこで終わったかを渡して呼ぶ関数。
     """
     state, _ = env.reset(seed=checks.env_seed(seed))
     total_reward, t, losses = 0.0, 0, []
@@ -75,6 +81,8 @@ def train_episode(
         t += 1
         if loss is not None:
             losses.append(loss)
+        if on_step is not None:
+            on_step(t, ended)
     average_loss = float(np.mean(losses)) if losses else float("nan")
     return Episode(total_reward, t, average_loss, ended)
 
@@ -88,6 +96,7 @@ def train(
     sync_interval: int | None = None,
     seed: int | np.random.Generator | None = None,
     report_interval: int | None = None,
+    on_step: OnStep | None = None,
     play: Callable[..., Episode] = train_episode,
 ) -> TrainingRecord:
     """エージェントを学習させ、記録を返します。進み具合を、端末と Jupyter にバーで表示します。
@@ -108,7 +117,10 @@ def train(
         sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
         seed: 最初の env.reset に渡すシード。
         report_interval: 途中経過を一行で表示する間隔 (エピソード)。None なら表示しません。
-        play: 一つのエピソードを進める関数。train_episode と同じ引数を受けとります。
+        on_step: 更新のたびに、学習を始めてから何ステップ目かと、エピソードがそこで終わったかを渡して
+            呼ぶ関数。学習の途中を見るのに使います。
+        play: 一つのエピソードを進める関数。train_episode と同じ引数を受けとります。on_step は、
+            渡されたときだけ渡します。
     例外:
         TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の両方を渡した、
             またはどちらも渡さない。
@@ -119,11 +131,14 @@ def train(
     if report_interval is not None:
         checks.integer("report_interval", report_interval, 1)
 
+    num_steps = 0
+    watched = {}
+    if on_step is not None:
+        watched["on_step"] = lambda t, ended: on_step(num_steps + t, ended)
     record = TrainingRecord()
     unit = "エピソード" if steps is None else "ステップ"
     bar = progress_bar(total=episodes or steps, desc="学習", unit=unit)
     with bar, threadpool_limits(1, user_api="blas"):
-        num_steps = 0
         while len(record.returns) != episodes and num_steps != steps:
             episode = len(record.returns)
             result = play(
@@ -131,6 +146,7 @@ def train(
                 agent,
                 seed=seed if episode == 0 else None,
                 max_steps=None if steps is None else steps - num_steps,
+                **watched,
             )
             num_steps += result.length
             bar.update(1 if steps is None else result.length)
@@ -200,7 +216,7 @@ def record_frames(
             f'env は render_mode="rgb_array" で作ってください: render_mode={env.render_mode!r}'
         )
     state, _ = env.reset(seed=checks.env_seed(seed))
-    frames = [env.render()]
+    frames: list = [env.render()]
     terminated = truncated = False
     while not (terminated or truncated):
         state, _, terminated, truncated, _ = env.step(policy(state))

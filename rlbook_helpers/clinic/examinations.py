@@ -9,7 +9,7 @@ replay_buffer や qnet_target のないエージェントには、それを調�
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -27,6 +27,17 @@ from rlbook_helpers.training import (
 )
 
 
+class ExaminedAgent(Agent, Protocol):
+    """検査がエージェントに求めるもの。"""
+
+    gamma: float
+    epsilon: float
+    qnet: Any
+
+    def greedy_action(self, state: np.ndarray) -> int:
+        """状態での、価値が最も大きい行動。"""
+
+
 @dataclass(frozen=True, repr=False)
 class Program:
     """学習のプログラムの全体。診療所 (第 7 章) で調べる相手です。
@@ -38,10 +49,10 @@ class Program:
         policy: エージェントから、評価する方策を取り出す関数。
     """
 
-    make_agent: Callable[..., Agent]
+    make_agent: Callable[..., Any]  # ExaminedAgent
     train_episode: Callable[..., Episode] = train_episode
     sync_interval: int | None = 20
-    policy: Callable[[Agent], Policy] = lambda agent: agent.greedy_action
+    policy: Callable[[Any], Policy] = lambda agent: agent.greedy_action
 
     def train(self, env: gym.Env, agent: Agent, **options) -> TrainingRecord:
         """このプログラムのループと同期の間隔で、エージェントを学習させます。options は train と同じです。"""
@@ -59,7 +70,9 @@ class Finding(NamedTuple):
 NOT_APPLICABLE = Finding(None, "このエージェントには、調べる相手がありません。")
 
 
-def values(agent: Agent, state: np.ndarray, network: str = "qnet") -> np.ndarray:
+def values(
+    agent: ExaminedAgent, state: np.ndarray, network: str = "qnet"
+) -> np.ndarray:
     """状態 (4,) での行動価値 (A,)。network は、qnet か qnet_target です。"""
     if hasattr(agent, "scaled"):  # 入力の大きさをそろえるエージェント
         state = agent.scaled(state)
@@ -70,7 +83,7 @@ def values(agent: Agent, state: np.ndarray, network: str = "qnet") -> np.ndarray
 # 小さな環境
 
 
-def learned(env: probes.Probe, program: Program, seed: int) -> Agent:
+def learned(env: probes.Probe, program: Program, seed: int) -> ExaminedAgent:
     """小さな環境で、無作為に行動しながら 150 ステップ学習したエージェント。"""
     agent = program.make_agent(seed=seed)
     agent.epsilon = 1.0  # どの行動も、同じくらい試します
@@ -78,7 +91,7 @@ def learned(env: probes.Probe, program: Program, seed: int) -> Agent:
     return agent
 
 
-def _probe(env_class: type) -> Callable:
+def _probe(env_class: type[probes.Probe]) -> Callable:
     def examination(program: Program, seed: int = 0) -> Finding:
         agent = learned(env_class(), program, seed)
         error = max(
@@ -105,19 +118,34 @@ def ceiling(program: Program, seed: int = 0) -> Finding:
     agent = program.make_agent(seed=seed)
     if not hasattr(agent, "qnet_target"):
         return NOT_APPLICABLE
-    sync, synced = agent.sync_qnet, []
-    agent.sync_qnet = lambda: synced.append(sync())
-    program.train(probes.Truncated(), agent, episodes=150, seed=seed)
+    targets = set()
+
+    def look() -> None:
+        targets.add(b"".join(p.data.tobytes() for p in agent.qnet_target.params()))
+
+    class Seen(probes.Truncated):
+        def reward(self, action):
+            look()
+            return super().reward(action)
+
+    program.train(Seen(), agent, episodes=150, seed=seed)
+    look()
+    if program.sync_interval:
+        synced = len(range(0, 150, program.sync_interval))
+    else:
+        synced = len(targets) - 1  # エージェントが自分で同期した回数
     value = float(values(agent, probes.observe(0.5, 0.5)).max())
-    top = (1 - agent.gamma ** (len(synced) + 1)) / (1 - agent.gamma)
-    text = f"価値は {value:.1f}、{len(synced)} 回の同期での天井は {top:.1f} です。"
+    top = (1 - agent.gamma ** (synced + 1)) / (1 - agent.gamma)
+    text = f"価値は {value:.1f}、{synced} 回の同期での天井は {top:.1f} です。"
     return Finding(value < 1.2 * top, text)
 
 
 # 学習の計算
 
 
-def first_batch(agent: Agent, seed: int, ends: bool | None = None) -> list[tuple]:
+def first_batch(
+    agent: ExaminedAgent, seed: int, ends: bool | None = None
+) -> list[tuple]:
     """でたらめな遷移を、学習が始まる一つ手前まで渡します。まだ渡していない最後の一つも返します。
 
     ends が None なら、終端の遷移と、そうでない遷移が半々です。
@@ -135,7 +163,7 @@ def first_batch(agent: Agent, seed: int, ends: bool | None = None) -> list[tuple
     return batch
 
 
-def td_target(agent: Agent, transition: tuple) -> float:
+def td_target(agent: ExaminedAgent, transition: tuple) -> float:
     """一つの遷移の TD ターゲットを、式のとおりに求めます。"""
     _, _, reward, next_state, done = transition
     network = "qnet_target" if hasattr(agent, "qnet_target") else "qnet"
@@ -143,7 +171,7 @@ def td_target(agent: Agent, transition: tuple) -> float:
     return reward if done else reward + agent.gamma * float(next_value)
 
 
-def hand_loss(agent: Agent, batch: list[tuple], targets: list[float]) -> float:
+def hand_loss(agent: ExaminedAgent, batch: list[tuple], targets: list[float]) -> float:
     """ミニバッチの平均二乗誤差を、遷移を一つずつたどって求めます。"""
     pairs = zip(batch, targets)
     return float(np.mean([(values(agent, t[0])[t[1]] - y) ** 2 for t, y in pairs]))
@@ -250,8 +278,8 @@ class Witness:
 
 def _foreign(seen: list[tuple], true: list[tuple]) -> int:
     """本当に起きた遷移ではないものの数。"""
-    true = {tuple(map(float, row)) for row in true}
-    return sum(tuple(map(float, row)) not in true for row in seen)
+    happened = {tuple(map(float, row)) for row in true}
+    return sum(tuple(map(float, row)) not in happened for row in seen)
 
 
 def loop(program: Program, seed: int = 0) -> Finding:

@@ -15,6 +15,7 @@ import numpy as np
 from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.clinic.examinations import Program
 from rlbook_helpers.dezero_compat import F, Variable
+from rlbook_helpers.replay_buffer import Batch
 from rlbook_helpers.training import train_episode
 
 
@@ -61,7 +62,7 @@ class PlainBuffer:
         self.action = np.zeros(buffer_size, dtype=np.int64)  # (N,)
         self.reward = np.zeros(buffer_size, dtype=np.float32)  # (N,)
         self.next_state = np.zeros((buffer_size, 4), dtype=np.float32)  # (N, D)
-        self.done = np.zeros(buffer_size, dtype=np.int32)  # (N,)
+        self.done = np.zeros(buffer_size, dtype=np.float32)  # (N,)
 
     def __len__(self):
         return min(self.num_added, self.buffer_size)
@@ -79,7 +80,7 @@ class PlainBuffer:
     def get_batch(self):
         """ミニバッチを取り出します。"""
         i = self.rng.choice(len(self), size=self.batch_size, replace=False)  # (B,)
-        return (
+        return Batch(
             self.state[i],
             self.action[i],
             self.reward[i],
@@ -105,7 +106,8 @@ class DequeBuffer(PlainBuffer):
         i = self.rng.choice(len(self), size=self.batch_size, replace=False)  # (B,)
         columns = map(np.array, zip(*(self.transitions[k] for k in i)))
         state, action, reward, next_state, done = columns
-        return state, action, reward.astype(np.float32), next_state, done
+        floats = reward.astype(np.float32), done.astype(np.float32)
+        return Batch(state, action, floats[0], next_state, floats[1])
 
 
 def agent_with(buffer_class: type) -> type:
@@ -132,7 +134,7 @@ def with_line(function: Callable, line: str, broken: str) -> Callable:
         raise ValueError(
             f"line は {function.__name__} に一度だけある行にしてください: {line!r}"
         )
-    namespace = {}
+    namespace: dict[str, Callable] = {}
     exec(source.replace(line, broken), function.__globals__, namespace)  # noqa: S102  自分のコードだけです
     return namespace[function.__name__]
 
@@ -156,20 +158,22 @@ def _buffer(title, why, function, line, broken) -> Patient:
 
 def _loop(title, why, line, broken, make_agent=DQNAgent) -> Patient:
     loop = with_line(train_episode, line, broken)
-    shown = ("\n".join(map(str.strip, text.split("\n"))) for text in (line, broken))
-    return Patient(title, why, *shown, Program(make_agent, train_episode=loop))
+    line, broken = (
+        "\n".join(map(str.strip, text.split("\n"))) for text in (line, broken)
+    )
+    return Patient(title, why, line, broken, Program(make_agent, train_episode=loop))
 
 
 _UPDATE = "loss = agent.update(state, action, reward, next_state, terminated)"
-_NEXT_VALUE = "return self.qnet_target.predict(next_state).max(axis=1)"
+_MAXIMUM = "return next_qs.max(axis=1)"
 
 PATIENTS = {
     "no_mask": _agent(
         "終端のマスクを落とした",
         "終わったあとの状態にも価値があることになり、学習するほど、ない価値が積みあがります。",
         DQNAgent.update,
-        "target = reward + self.gamma * self.next_value(next_state) * (done == 0)",
-        "target = reward + self.gamma * self.next_value(next_state)",
+        "target = batch.reward + (1 - batch.done) * self.gamma * next_value",
+        "target = batch.reward + self.gamma * next_value",
     ),
     "truncation_terminal": _loop(
         "打ち切りを終端として覚えた",
@@ -187,15 +191,15 @@ PATIENTS = {
         "最大をとる軸をまちがえた",
         "ミニバッチのすべての状態で、いちばん大きな価値を使いまわしています。形は合うので、例外は出ません。",
         DQNAgent.next_value,
-        _NEXT_VALUE,
-        "return self.qnet_target.predict(next_state).max()",
+        _MAXIMUM,
+        "return next_qs.max()",
     ),
     "online_target": _agent(
         "ターゲットをオンラインネットワークで求めた",
         "ターゲットネットワークが、どこにも使われていません。更新のたびに目標が動き、同期の天井も効きません。",
         DQNAgent.next_value,
-        _NEXT_VALUE,
-        "return self.qnet.predict(next_state).max(axis=1)",
+        "next_qs = self.action_values(next_state, self.qnet_target)",
+        "next_qs = self.action_values(next_state, self.qnet)",
     ),
     "never_synced": Patient(
         "一度も同期しない",
@@ -216,7 +220,7 @@ PATIENTS = {
         "ターゲットに勾配を流した",
         "損失を減らすために、いまの価値を上げるだけでなく、次の価値を下げることもしてしまいます。",
         DQNAgent.next_value,
-        _NEXT_VALUE,
+        _MAXIMUM,
         "return F.max(self.qnet(next_state), axis=1)",
         base=PlainLossAgent,
     ),

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 
 from rlbook_helpers import checks
-from rlbook_helpers.stable import StableDQNAgent
+from rlbook_helpers.agents import DQNAgent
 
 EPISODES = 20  # 一度に測るエピソードの数
 
@@ -21,7 +21,7 @@ class Checkpoint(NamedTuple):
     matched_return: float  # 実際に得た、割り引いた収益
 
 
-def measure(env: gym.Env, agent: StableDQNAgent, *, step: int, seed: int) -> Checkpoint:
+def measure(env: gym.Env, agent: DQNAgent, *, step: int, seed: int) -> Checkpoint:
     """貪欲な方策を EPISODES 回動かし、始まりの状態での見積もりと、実際の収益を求めます。
 
     学習のターゲットは、打ち切りの先の価値も数えます。そこで収益も、打ち切られたエピソードでは、
@@ -41,8 +41,8 @@ def measure(env: gym.Env, agent: StableDQNAgent, *, step: int, seed: int) -> Che
         while not ended:
             action = agent.greedy_action(state)
             state, reward, terminated, truncated, _ = env.step(action)
-            totals[k] += reward
-            matched[k] += discount * reward
+            totals[k] += float(reward)
+            matched[k] += discount * float(reward)
             discount *= agent.gamma
             ended = terminated or truncated
         if not terminated:
@@ -50,32 +50,30 @@ def measure(env: gym.Env, agent: StableDQNAgent, *, step: int, seed: int) -> Che
     return Checkpoint(step, totals.mean(), estimates.mean(), matched.mean())
 
 
-class Watched:
-    """エージェントに代わって学習を受け、every ステップごとに測って checkpoints に残します。
+class Checkpoints:
+    """train の on_step。every ステップごとに測って points に残します。
 
-    学習の乱数も結果も、agent だけのときと変わりません。every が None なら、数えるだけです。
+    別の環境で測るので、学習の乱数も結果も、測らないときと変わりません。
+
+    引数:
+        agent: 学習しているエージェント。
+        env: 測るための環境。
+        every: 測る間隔 (ステップ)。
+        seed: env.reset に渡すシード。
+    例外:
+        TypeError, ValueError: every が 1 以上の整数でない。
     """
 
-    def __init__(
-        self, agent: StableDQNAgent, env: gym.Env, *, every: int | None, seed: int
-    ):
-        if every is not None:
-            checks.integer("every", every, 1)
+    def __init__(self, agent: DQNAgent, env: gym.Env, *, every: int, seed: int):
         self.agent, self.env = agent, env
-        self.every, self.seed = every, seed
-        self.step = 0
-        self.checkpoints = []
+        self.every, self.seed = checks.integer("every", every, 1), seed
+        self.points: list[Checkpoint] = []
         self.seconds = 0.0  # 測るのにかかった時間
-        self.get_action = agent.get_action
-        self.sync_qnet = agent.sync_qnet
 
-    def update(self, state, action, reward, next_state, done) -> float | None:
-        """agent.update と同じです。"""
-        loss = self.agent.update(state, action, reward, next_state, done)
-        self.step += 1
-        if self.every and self.step % self.every == 0:
+    def __call__(self, step: int, ended: bool) -> None:
+        """step が every の倍数なら測ります。"""
+        if step % self.every == 0:
             start = time.perf_counter()
-            measured = measure(self.env, self.agent, step=self.step, seed=self.seed)
-            self.checkpoints.append(measured)
+            point = measure(self.env, self.agent, step=step, seed=self.seed)
+            self.points.append(point)
             self.seconds += time.perf_counter() - start
-        return loss

@@ -8,9 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rlbook_helpers.experiments.presets import PRESETS, Preset
+from rlbook_helpers.experiments.presets import (
+    PRESETS,
+    PatientPreset,
+    Preset,
+    preset_of,
+)
 
-FIELDS = [field.name for field in dataclasses.fields(Preset)]
+FIELDS = [field.name for field in dataclasses.fields(PatientPreset)]
 
 
 class Plan(NamedTuple):
@@ -36,7 +41,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_settings(texts: Iterable[str]) -> dict:
-    """``名前=値`` の並びを、Preset の属性にします。
+    """``名前=値`` の並びを、Preset か PatientPreset の属性にします。
 
     例外:
         ValueError: ``名前=値`` の形でない、または Preset にない名前がある。
@@ -65,7 +70,7 @@ def find_preset(name: str, settings: dict) -> Preset:
         raise ValueError(
             f"プリセットは次のどれかにしてください: {', '.join(PRESETS)}: {name!r}"
         )
-    preset = dataclasses.replace(PRESETS[name], **settings)
+    preset = preset_of(dataclasses.asdict(PRESETS[name]) | settings)
     preset.make_agent(preset.make_env(), 0)
     return preset
 

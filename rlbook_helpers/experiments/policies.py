@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from rlbook_helpers import checks
 from rlbook_helpers.experiments.presets import Preset
 from rlbook_helpers.fused import relu_mlp
 from rlbook_helpers.stable import StableDQNAgent
-from rlbook_helpers.training import train
 
 LARGEST = 100_000_000  # 読むファイルの、展開した大きさの上限 (バイト)
 
@@ -58,19 +58,15 @@ def save(path: Path, policy: Policy) -> None:
 
     途中で止まっても、書きかけのファイルは path に残りません。別の名前で書きおえてから、名前を変えます。
     """
-    layers = {f"W{k}": W for k, W in enumerate(policy.Ws)}
-    layers |= {f"b{k}": b for k, b in enumerate(policy.bs)}
+    arrays: dict[str, Any] = {f"W{k}": W for k, W in enumerate(policy.Ws)}
+    arrays |= {f"b{k}": b for k, b in enumerate(policy.bs)}
+    arrays |= {"mean": policy.mean, "deviation": policy.deviation}
+    arrays["about"] = json.dumps(policy.about)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                mean=policy.mean,
-                deviation=policy.deviation,
-                about=json.dumps(policy.about),
-                **layers,
-            )
+            np.savez_compressed(file, **arrays)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -111,29 +107,27 @@ def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path
     """一つのシードを学習させ、at のステップの方策を out に残します。書いたファイルを返します。
 
     例外:
-        ValueError: at が、1 以上、学習のステップ数以下の整数でない。または、診療所の患者の設定である。
+        TypeError: 診療所の患者の設定である。
+        ValueError: at が、1 以上、学習のステップ数以下の整数でない。
     """
-    if preset.patient is not None:
-        raise ValueError(f"患者の方策は残せません: patient={preset.patient!r}")
     last = checks.integer("steps", preset.steps, 1)
     at = {checks.integer("at", step, 1, last + 1) for step in at}
     env = preset.make_env()
     agent = preset.make_agent(env, seed)
+    if not isinstance(agent, StableDQNAgent):
+        raise TypeError(f"患者の方策は残せません: {preset}")
     snapshots = {}
-    update = agent.update
 
-    def update_and_keep(*transition):
-        loss = update(*transition)
-        if agent.replay_buffer.num_added in at:
-            step = agent.replay_buffer.num_added
+    def keep(step: int, ended: bool) -> None:
+        if step in at:
             snapshots[step] = of_agent(agent, {"seed": seed, "step": step})
-        return loss
 
-    agent.update = update_and_keep
-    returns = train(env, agent, steps=preset.steps, seed=seed).returns[:10]
+    record = preset.train(env, agent, seed, keep)
     paths = []
     for step, policy in sorted(snapshots.items()):
-        policy.about.update(settings=dataclasses.asdict(preset), returns=returns)
+        policy.about.update(
+            settings=dataclasses.asdict(preset), returns=record.returns[:10]
+        )
         paths.append(out / f"{step:06}.npz")
         save(paths[-1], policy)
     return paths

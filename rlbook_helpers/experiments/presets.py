@@ -1,7 +1,8 @@
 """実験の設定。環境、学習の長さ、エージェントのハイパーパラメータを、名前をつけてまとめます。"""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import gymnasium as gym
 
@@ -11,6 +12,7 @@ from rlbook_helpers.clinic.examinations import Program
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.environments import TruncationEnds
 from rlbook_helpers.stable import LinearSchedule, StableDQNAgent
+from rlbook_helpers.training import OnStep, Policy, TrainingRecord, train
 
 # Preset から、そのままエージェントに渡す引数
 AGENT_OPTIONS = (
@@ -36,12 +38,11 @@ class Preset:
         evaluation_episodes: 終わりの方策を評価するエピソードの数。
         curve_interval: 学習のあいだの報酬の合計を、何エピソードごとに一つの数にして残すか。2 以上なら、
             平均を整数に丸めて残します。
-        patient: 診療所の患者 (patients.PATIENTS) の名前。None なら、正しいプログラムです。
         average_steps: 重みを平均する、学習の終わりのステップ数。None なら平均しません。
         ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
     例外:
-        TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。患者の名前がない、または
-            患者のエージェントの設定を変えようとした。ほかの値は make_agent が調べます。
+        TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。ほかの値は make_agent が
+            調べます。
     """
 
     env_id: str = "CartPole-v1"
@@ -69,14 +70,11 @@ class Preset:
     checkpoint_steps: int | None = None
     evaluation_episodes: int = 100
     curve_interval: int = 1
-    patient: str | None = None
 
     def __post_init__(self):
         checks.length(self.episodes, self.steps)
         checks.integer("evaluation_episodes", self.evaluation_episodes, 1)
         checks.integer("curve_interval", self.curve_interval, 1)
-        if self.patient is not None:
-            self._check_patient()
         for name in ("sync_interval", "average_steps", "checkpoint_steps"):
             if getattr(self, name) is not None:
                 checks.integer(name, getattr(self, name), 1)
@@ -90,24 +88,6 @@ class Preset:
         ):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0, 1)
-
-    def _check_patient(self) -> None:
-        """患者は、第 4 章の設定のプログラムです。変えられるのは、学習の長さと、残し方だけです。"""
-        checks.choice("patient", self.patient, tuple(PATIENTS))
-        free = ("episodes", "steps", "evaluation_episodes", "curve_interval", "patient")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name not in free and value != field.default:
-                raise ValueError(
-                    f"patient を決めるときは、{field.name} を変えられません: {value!r}"
-                )
-
-    @property
-    def program(self) -> Program:
-        """この設定で学習し、評価するプログラム。患者なら、そのプログラムです。"""
-        if self.patient is not None:
-            return PATIENTS[self.patient].program
-        return Program(StableDQNAgent, sync_interval=self.sync_interval)
 
     def make_env(self, **kwargs) -> gym.Env:
         """この設定の環境を作ります。kwargs は gym.make に渡します。
@@ -125,15 +105,13 @@ class Preset:
         return TruncationEnds(env) if self.truncation_ends else env
 
     def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
-        """この設定のエージェントを作ります。患者でなければ、StableDQNAgent です。"""
-        if self.patient is not None:
-            return self.program.make_agent(seed=seed)
-        state_shape = env.observation_space.shape or ()
-        discrete = isinstance(env.action_space, gym.spaces.Discrete)
-        if len(state_shape) != 1 or not discrete:
+        """この設定のエージェントを作ります。"""
+        state_shape, actions = env.observation_space.shape or (), env.action_space
+        if len(state_shape) != 1 or not isinstance(actions, gym.spaces.Discrete):
             raise ValueError(
                 f"env_id は状態がベクトルで行動が離散の環境にしてください: {self.env_id!r}"
             )
+        steps = self.steps or 0  # 下の二つを決めるときは、かならずあります
         schedules = {}
         for name, part in (
             ("lr", 1.0),
@@ -141,19 +119,95 @@ class Preset:
             ("pessimism", 1.0),
         ):
             if (end := getattr(self, f"{name}_end")) is not None:
-                length = max(1, round(part * self.steps))
+                length = max(1, round(part * steps))
                 schedules[name] = LinearSchedule(getattr(self, name), end, length)
         average_start = None
         if self.average_steps is not None:
-            average_start = max(1, self.steps - self.average_steps + 1)
+            average_start = max(1, steps - self.average_steps + 1)
         return StableDQNAgent(
-            action_size=int(env.action_space.n),
+            action_size=int(actions.n),
             state_size=state_shape[0],
             average_start=average_start,
             schedules=schedules,
             seed=seed,
             **{name: getattr(self, name) for name in AGENT_OPTIONS},
         )
+
+    def train(
+        self, env: gym.Env, agent: DQNAgent, seed: int, on_step: OnStep | None = None
+    ) -> TrainingRecord:
+        """この設定の長さだけ、エージェントを学習させます。引数は train と同じです。"""
+        return train(
+            env,
+            agent,
+            episodes=self.episodes,
+            steps=self.steps,
+            sync_interval=self.sync_interval,
+            seed=seed,
+            on_step=on_step,
+        )
+
+    def policy(self, agent: DQNAgent) -> Policy:
+        """学習したエージェントの、評価する方策。"""
+        return agent.greedy_action
+
+
+@dataclass(frozen=True)
+class PatientPreset(Preset):
+    """診療所の患者の学習。第 4 章の設定から変えられるのは、学習の長さと、残し方だけです。
+
+    属性:
+        patient: 患者 (patients.PATIENTS) の名前。
+        ほか: Preset と同じです。
+    例外:
+        TypeError, ValueError: 患者の名前がない、またはほかの設定を変えようとした。
+    """
+
+    patient: str = field(kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.choice("patient", self.patient, tuple(PATIENTS))
+        free = ("episodes", "steps", "evaluation_episodes", "curve_interval")
+        for f in dataclasses.fields(Preset):
+            value = getattr(self, f.name)
+            if f.name not in free and value != f.default:
+                raise ValueError(
+                    f"patient を決めるときは、{f.name} を変えられません: {value!r}"
+                )
+
+    @property
+    def program(self) -> Program:
+        """患者のプログラム。"""
+        return PATIENTS[self.patient].program
+
+    def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
+        """患者のエージェントを作ります。"""
+        return self.program.make_agent(seed=seed)
+
+    def train(
+        self, env: gym.Env, agent: DQNAgent, seed: int, on_step: OnStep | None = None
+    ) -> TrainingRecord:
+        """患者のループで学習させます。"""
+        length = {"episodes": self.episodes, "steps": self.steps}
+        return self.program.train(env, agent, seed=seed, on_step=on_step, **length)
+
+    def policy(self, agent: DQNAgent) -> Policy:
+        """患者の、評価する方策。"""
+        return self.program.policy(agent)
+
+
+def preset_of(settings: Mapping) -> Preset:
+    """dataclasses.asdict の逆。記録に残る patient=None は、患者でないという意味です。
+
+    例外:
+        TypeError, ValueError: 知らない名前がある、または値が正しくない。
+    """
+    settings = dict(settings)
+    patient = settings.pop("patient", None)
+    if patient is None:
+        return Preset(**settings)
+    return PatientPreset(**settings, patient=patient)
 
 
 ORIGINAL = Preset()

@@ -5,21 +5,22 @@
 
 import datetime
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from rlbook_helpers import checks
-from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.presets import preset_of
 from rlbook_helpers.experiments.statistics import bootstrap_interval, interquartile_mean
 
 
 class Record(NamedTuple):
     """一つの設定の記録。シードごとの結果 runs は、シードの順。何もなければ、設定 preset は None。"""
 
-    preset: Preset | None
+    preset: Any  # Preset。ほかのプログラムの記録 (benchmarks/peers.py) では、その設定
     runs: list[dict]
 
 
@@ -75,15 +76,15 @@ def read(path: Path) -> tuple[dict, list[dict]]:
     return settings, [runs[seed] for seed in sorted(runs)]
 
 
-def load(path: Path) -> Record:
-    """sweep の記録を読みます。
+def load(path: Path, read_settings: Callable[[dict], Any] = preset_of) -> Record:
+    """sweep の記録を読みます。read_settings は、一行目の設定から preset を作る関数です。
 
     例外:
         ValueError: 壊れた行がある、または設定に Preset の知らない名前や値がある。
     """
     settings, runs = read(path)
     try:
-        return Record(Preset(**settings) if settings else None, runs)
+        return Record(read_settings(settings) if settings else None, runs)
     except (ValueError, TypeError) as error:
         raise _unreadable(path, 1, error) from None
 

@@ -123,18 +123,16 @@ def compare_pairs(
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     adjusted = multipletests(p_values, method="holm")[1]
-    return {
-        name: Comparison(
-            *(k, n, k / n - k0 / n0),
-            tuple(
-                map(float, confint_proportions_2indep(k, n, k0, n0, method="newcomb"))
-            ),
-            *(float(p), float(p_adjusted)),
+    found = {}
+    for (name, four), p, p_adjusted in zip(counts.items(), p_values, adjusted):
+        k, n, k0, n0 = four
+        low, high = confint_proportions_2indep(*four, method="newcomb")
+        interval = float(low), float(high)
+        difference = k / n - k0 / n0
+        found[name] = Comparison(
+            k, n, difference, interval, float(p), float(p_adjusted)
         )
-        for (name, (k, n, k0, n0)), p, p_adjusted in zip(
-            counts.items(), p_values, adjusted
-        )
-    }
+    return found
 
 
 def p_text(p: float) -> str:

@@ -9,18 +9,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from rlbook_helpers.experiments.checkpoints import Watched
-from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.checkpoints import Checkpoints
+from rlbook_helpers.experiments.presets import Preset, preset_of
 from rlbook_helpers.experiments.records import Record, append, load
 from rlbook_helpers.training import evaluate, progress_bar
+
+Run = Callable[[Any, int], dict]  # 設定とシードから、一つのシードの結果
 
 # DeZero の設定は、プロセスに一つしかありません。スレッドが多いワーカーでも、一つずつ学習します。
 _one_at_a_time = threading.Lock()
@@ -33,30 +36,33 @@ def run_seed(preset: Preset, seed: int) -> dict:
     途中を測ったら、それが学習曲線になるので、エピソードごとの報酬の合計は、はじめの 10 個だけ残します。
     """
     env, test_env = preset.make_env(), preset.make_env()
-    program, agent = preset.program, preset.make_agent(env, seed)
-    watched = Watched(
-        agent, test_env, every=preset.checkpoint_steps, seed=2_000_000 + seed
-    )
-    length = {"episodes": preset.episodes, "steps": preset.steps}
-    with _one_at_a_time, threadpool_limits(1, user_api="blas"):
+    agent = preset.make_agent(env, seed)
+    on_step = None
+    if preset.checkpoint_steps:
+        every = preset.checkpoint_steps
+        on_step = Checkpoints(agent, test_env, every=every, seed=2_000_000 + seed)
+    with threadpool_limits(1, user_api="blas"):
         start = time.perf_counter()
-        record = program.train(env, watched, **length, seed=seed)
-        seconds = time.perf_counter() - start - watched.seconds
+        record = preset.train(env, agent, seed, on_step)
+        seconds = time.perf_counter() - start
         evaluation = evaluate(
             test_env,
-            program.policy(agent),
+            preset.policy(agent),
             episodes=preset.evaluation_episodes,
             seed=1_000_000 + seed,
         )
+    points = []
+    if on_step is not None:
+        points, seconds = on_step.points, seconds - on_step.seconds
     return {
         "seed": seed,
         "versions": {name: version(name) for name in ("numpy", "dezero", "gymnasium")},
-        "steps": watched.step,
+        "steps": preset.steps or sum(record.lengths),
         "seconds": round(seconds, 2),
         "returns": _curve(record.returns, preset.curve_interval)[
-            : 10 if watched.checkpoints else None
+            : 10 if points else None
         ],
-        "checkpoints": [_compact(checkpoint) for checkpoint in watched.checkpoints],
+        "checkpoints": [_compact(point) for point in points],
         "evaluation": _compact(evaluation.tolist()),
     }
 
@@ -75,36 +81,40 @@ def _compact(values: Sequence[float]) -> list[float]:
     return [int(x) if x == int(x) else round(float(x), 2) for x in values]
 
 
-def _here(tasks: Sequence[tuple]) -> Iterator[tuple]:
+def _here(run: Run, tasks: Sequence[tuple]) -> Generator[tuple]:
     """このプロセスの中で、一つずつ走らせます。終わった順に (名前, シード, 結果か例外) を返します。"""
-    for label, preset, seed in tasks:
+    for label, setting, seed in tasks:
+        outcome: dict | Exception
         try:
-            outcome = run_seed(preset, seed)
+            outcome = run(setting, seed)
         except Exception as error:  # noqa: BLE001  伝えて、ほかのシードを続けます
             outcome = error
         yield label, seed, outcome
 
 
-def _on_dask(tasks: Sequence[tuple], jobs: int, address: str | None) -> Iterator[tuple]:
+def _on_dask(
+    run: Run, tasks: Sequence[tuple], jobs: int, address: str | None
+) -> Generator[tuple]:
     """Dask のクラスタで走らせます。ワーカーが死ぬと、Dask が別のワーカーでやりなおします。"""
     with _connect(jobs, address) as client:
         try:
-            yield from _outcomes(client, list(tasks))
+            yield from _outcomes(client, run, list(tasks))
         # 失敗したシードは値で届くので、ここに来るのは Dask の例外です
         except Exception as error:
             message = "Dask のスケジューラとの接続が切れました"
             raise ConnectionError(message) from error
 
 
-def _outcomes(client, waiting: list[tuple]) -> Iterator[tuple]:
+def _outcomes(client, run: Run, waiting: list[tuple]) -> Generator[tuple]:
     from distributed import KilledWorker, as_completed
 
-    running, finished = {}, as_completed()
+    running: dict[Any, tuple] = {}
+    finished = as_completed()
     while waiting or running:
         # 空いているワーカーの数だけ渡します。順番を待つシードが、死ぬワーカーに巻きこまれません
         while waiting and len(running) < max(1, sum(client.nthreads().values())):
-            label, preset, seed = waiting.pop(0)
-            future = client.submit(_on_worker, preset, seed, pure=False)
+            label, setting, seed = waiting.pop(0)
+            future = client.submit(_on_worker, run, setting, seed, pure=False)
             running[future] = label, seed
             finished.add(future)
         future = next(finished)
@@ -114,10 +124,11 @@ def _outcomes(client, waiting: list[tuple]) -> Iterator[tuple]:
         yield *running.pop(future), outcome
 
 
-def _on_worker(preset: Preset, seed: int) -> dict:
+def _on_worker(run: Run, setting, seed: int) -> dict:
     os.environ["TQDM_DISABLE"] = "1"  # バーは、全体に一つだけ
     tqdm.set_lock(threading.RLock())  # 既定のものは、死んだワーカーのあとに残ります
-    return run_seed(preset, seed)
+    with _one_at_a_time:
+        return run(setting, seed)
 
 
 @contextlib.contextmanager
@@ -176,17 +187,25 @@ def _interrupts_held():
 
 
 def sweep(
-    presets: dict[str, Preset],
+    settings: Mapping[str, Any],
     seeds: Sequence[int],
     out: Path,
     *,
+    run: Run | None = None,
+    read_settings: Callable[[dict], Any] = preset_of,
     jobs: int = 1,
     dask: str | None = None,
 ) -> list[tuple[str, int, Exception]]:
     """まだ結果のない組だけを走らせ、終わったものから記録します。失敗した組を返します。
 
-    jobs は同時に走らせる数、dask はスケジューラの番地です。jobs が 1 なら、Dask は要りません。
-
+    引数:
+        settings: 記録の名前から、設定の dataclass。
+        seeds: どの設定も走らせるシード。
+        out: 記録を置くフォルダ。
+        run: 設定とシードから結果を求める関数。None なら run_seed です。
+        read_settings: 記録の一行目の設定を、設定の dataclass に戻す関数。
+        jobs: 同時に走らせる数。1 なら、Dask は要りません。
+        dask: Dask のスケジューラの番地。
     例外:
         ValueError: 同じ名前の記録が、違う設定で作られている。
         ImportError: Dask が要るのに、入っていない。
@@ -195,19 +214,20 @@ def sweep(
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out はフォルダにしてください: {out}")
     tasks = []
-    for label, preset in presets.items():
+    for label, setting in settings.items():
         path = out / f"{label}.jsonl"
-        record = load(path) if path.exists() else Record(None, [])
-        if record.preset not in (None, preset):
+        record = load(path, read_settings) if path.exists() else Record(None, [])
+        if record.preset not in (None, setting):
             raise ValueError(
                 f"{path} は違う設定の記録です。別のフォルダを --out に渡してください"
             )
         done = {run["seed"] for run in record.runs}
-        tasks += [(label, preset, seed) for seed in seeds if seed not in done]
+        tasks += [(label, setting, seed) for seed in seeds if seed not in done]
+    run = run or run_seed
     if tasks and (dask or jobs > 1):
-        outcomes = _on_dask(tasks, min(jobs, len(tasks)), dask)
+        outcomes = _on_dask(run, tasks, min(jobs, len(tasks)), dask)
     else:
-        outcomes = _here(tasks)
+        outcomes = _here(run, tasks)
     failures = []
     with (
         progress_bar(total=len(tasks), desc="実験", unit="回") as bar,
@@ -219,7 +239,7 @@ def sweep(
                 message = f"{label} シード {seed}: {type(outcome).__name__}: {outcome}"
                 bar.write(message, file=sys.stderr)
             else:
-                settings = dataclasses.asdict(presets[label])
-                append(out / f"{label}.jsonl", settings, outcome)
+                about = dataclasses.asdict(settings[label])
+                append(out / f"{label}.jsonl", about, outcome)
             bar.update()
     return failures

@@ -127,6 +127,38 @@ class TestDQNAgent:
         agent = DQNAgent(gamma=0.5, lr=0.25, seed=0)
         assert agent.gamma == 0.5 and agent.optimizer.alpha == 0.25
 
+    def test_setting_lr_changes_the_next_update(self):
+        agent, twin = DQNAgent(seed=0), DQNAgent(lr=0.25, seed=0)
+        agent.lr = 0.25
+        assert agent.lr == 0.25
+        for a in (agent, twin):
+            fill(a, 40)
+        for a, b in zip(arrays(agent.qnet), arrays(twin.qnet)):
+            np.testing.assert_array_equal(a, b)
+        with pytest.raises(ValueError, match="lr は"):
+            agent.lr = -1
+        assert agent.lr == 0.25
+
+    def test_sizes_are_those_of_the_buffer(self):
+        agent = DQNAgent(buffer_size=50, batch_size=4)
+        assert (agent.buffer_size, agent.batch_size) == (50, 4)
+        with pytest.raises(AttributeError):
+            agent.batch_size = 8
+
+    def test_steps_are_counted(self):
+        agent = DQNAgent(buffer_size=40, seed=0)
+        fill(agent, 60)
+        assert agent.num_steps == 60
+
+    def test_the_target_network_holds_weights_alone(self):
+        agent = DQNAgent(seed=0)
+        fill(agent, 40)
+        agent.sync_qnet()
+        for p in agent.qnet_target.params():
+            assert (
+                p.grad is None and vars(p).keys() == vars(DQNAgent().qnet.l1.W).keys()
+            )
+
     def test_the_caller_s_arrays_are_left_alone(self):
         agent = DQNAgent(batch_size=1, seed=0)
         s, n = np.ones(4, np.float32), np.full(4, 2, np.float32)
@@ -381,6 +413,13 @@ class TestQLearningAgent:
                 agent.greedy_action(s * np.nan)
         agent.epsilon = 1
         assert {agent.get_action(s) for _ in range(100)} == {0, 1, 2, 3}
+        with pytest.raises(TypeError, match="state_vec"):
+            agent.get_action("x")  # also when it explores
+
+    def test_setting_lr_changes_the_next_update(self):
+        agent = QLearningAgent(seed=0)
+        agent.lr = 0.5
+        assert agent.lr == agent.optimizer.lr == 0.5
 
     def test_same_seed_same_run(self):
         def run(seed):

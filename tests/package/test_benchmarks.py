@@ -123,6 +123,10 @@ def test_wrong_numbers_are_refused(program, wrong, monkeypatch, capsys):
 PEERS = tomllib.loads(peers.PLAN.read_text(encoding="utf-8"))
 
 
+def run_peer(kind, options):
+    return peers.run(peers.Contestant(kind, options), 3, checkpoint_steps=100)
+
+
 def test_every_contestant_of_the_plan_can_be_run():
     assert {name for kind in peers.RUN for name in PEERS[kind]} == {
         *("stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
@@ -133,7 +137,7 @@ def test_every_contestant_of_the_plan_can_be_run():
 def test_the_books_own_run_is_that_of_its_command(monkeypatch):
     little = dataclasses.replace(PRESETS["stable"], steps=200)
     monkeypatch.setitem(PRESETS, "stable", little)
-    run = peers.run("book", "stable", 100, 3)
+    run = run_peer("book", "stable")
     assert run["evaluation"] == run_seed(little, 3)["evaluation"]
     assert [len(point) for point in run["checkpoints"]] == [2, 2]
     assert set(run["versions"]) == {"numpy", "gymnasium"}
@@ -141,10 +145,10 @@ def test_the_books_own_run_is_that_of_its_command(monkeypatch):
 
 def test_the_literal_loop_takes_every_end_for_the_end():
     options = {"episodes": 10, "sync_interval": 5}
-    run = peers.run("literal", options, 100, 3)
+    run = run_peer("literal", options)
     assert run["seed"] == 3 and len(run["evaluation"]) == 100
     assert 80 < run["steps"] < 500 and run["seconds"] > 0
-    assert run == peers.run("literal", options, 100, 3) | {"seconds": run["seconds"]}
+    assert run == run_peer("literal", options) | {"seconds": run["seconds"]}
 
 
 def test_a_policy_of_stable_baselines3_is_the_one_that_it_predicts():
@@ -169,19 +173,29 @@ def test_stable_baselines3_trains_with_the_loss_of_the_plan(loss, monkeypatch):
             F, name, lambda *a, n=name, f=function: (called.append(n), f(*a))[1]
         )
     options = {"steps": 110, "checkpoint_steps": 50, "loss": loss, "train_freq": 1}
-    run = peers.run("stable_baselines3", options, 1_000, 3)
+    run = run_peer("stable_baselines3", options)
     assert set(called) == {{"huber": "smooth_l1_loss", "mse": "mse_loss"}[loss]}
     assert [step for step, _ in run["checkpoints"]] == [50, 100]
 
 
-def test_what_is_recorded_is_not_run_again(monkeypatch, tmp_path, capsys):
+def test_peers_skip_recorded_seeds_and_report_failures(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "oreilly.jsonl"
     run = {"seed": 5, "steps": 1, "seconds": 1, "evaluation": [9], "versions": {}}
-    records.append(tmp_path / "oreilly.jsonl", {}, run)
-    before = (tmp_path / "oreilly.jsonl").read_bytes()
-    command = ["peers.py", "oreilly", "--seeds", "5", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", command)
-    peers.main()
-    assert (tmp_path / "oreilly.jsonl").read_bytes() == before
+    settings = {"kind": "literal", "options": PEERS["literal"]["oreilly"]}
+    records.append(path, settings, run)
+    before = path.read_bytes()
+    command = ["peers.py", "oreilly", "--out", str(tmp_path), "--seeds"]
+    monkeypatch.setattr(sys, "argv", [*command, "5"])
+    assert peers.main() == 0
+    assert path.read_bytes() == before
+    monkeypatch.setitem(peers.RUN, "literal", lambda *_: 1 / 0)
+    monkeypatch.setattr(sys, "argv", [*command, "5-6"])
+    assert peers.main() == 1
+    assert "oreilly シード 6: ZeroDivisionError" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_peers_refuse_unknown_names(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["peers.py", "o'reilly"])
     with pytest.raises(SystemExit):
         peers.main()

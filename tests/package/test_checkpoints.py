@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rlbook_helpers import train
-from rlbook_helpers.experiments.checkpoints import Watched, measure
+from rlbook_helpers.experiments.checkpoints import Checkpoints, measure
 from rlbook_helpers.stable import RunningScale, StableDQNAgent
 
 
@@ -59,15 +59,16 @@ def test_watching_changes_nothing_and_measures_in_time():
     plain = StableDQNAgent(seed=0)
     agent = StableDQNAgent(seed=0)
     wanted = train(gym.make("CartPole-v1"), plain, steps=250, sync_interval=2, seed=1)
-    watched = Watched(agent, gym.make("CartPole-v1"), every=100, seed=5)
-    again = train(gym.make("CartPole-v1"), watched, steps=250, sync_interval=2, seed=1)
+    checkpoints = Checkpoints(agent, gym.make("CartPole-v1"), every=100, seed=5)
+    env, options = gym.make("CartPole-v1"), {"steps": 250, "sync_interval": 2}
+    again = train(env, agent, **options, seed=1, on_step=checkpoints)
     assert again.returns == wanted.returns
     np.testing.assert_array_equal(again.average_losses, wanted.average_losses)
-    assert [point.step for point in watched.checkpoints] == [100, 200]
-    assert watched.step == 250 and watched.seconds > 0
-    assert measure(watched.env, agent, step=250, seed=5).total_reward >= 8
+    assert [point.step for point in checkpoints.points] == [100, 200]
+    assert checkpoints.seconds > 0
+    assert measure(checkpoints.env, agent, step=250, seed=5).total_reward >= 8
     with pytest.raises((TypeError, ValueError), match="every"):
-        Watched(agent, gym.make("CartPole-v1"), every=0, seed=5)
+        Checkpoints(agent, gym.make("CartPole-v1"), every=0, seed=5)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])

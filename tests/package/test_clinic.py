@@ -35,7 +35,7 @@ from rlbook_helpers.clinic.patients import (
     with_line,
 )
 from rlbook_helpers.clinic.probes import Ledger, Probe
-from rlbook_helpers.experiments.presets import ORIGINAL, STABLE, Preset
+from rlbook_helpers.experiments.presets import STABLE
 
 SEEDS = range(20)
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,17 +144,6 @@ def test_the_plain_loss_is_the_loss():
     assert float(mine.data) == pytest.approx(
         float(packaged.get_loss(state, action, target).data), rel=1e-5
     )
-
-
-def test_a_preset_names_a_patient():
-    preset = Preset(patient="hundredfold_lr", episodes=2)
-    assert preset.make_agent(preset.make_env(), 0).lr == 0.05
-    assert preset.program is PATIENTS["hundredfold_lr"].program
-    assert ORIGINAL.program.policy(agent := DQNAgent(seed=0)) == agent.greedy_action
-    with pytest.raises(ValueError, match="patient は"):
-        Preset(patient="cold")
-    with pytest.raises(ValueError, match="gamma を変えられません: 0.9"):
-        Preset(patient="no_mask", gamma=0.9)
 
 
 # The judge

@@ -18,7 +18,12 @@ from rlbook_helpers import train
 from rlbook_helpers.experiments import records, sweeps
 from rlbook_helpers.experiments.__main__ import main
 from rlbook_helpers.experiments.plans import load_plan, parse_seeds
-from rlbook_helpers.experiments.presets import PRESETS, Preset
+from rlbook_helpers.experiments.presets import (
+    PRESETS,
+    PatientPreset,
+    Preset,
+    preset_of,
+)
 from rlbook_helpers.experiments.records import load_records
 from rlbook_helpers.experiments.sweeps import run_seed
 
@@ -94,12 +99,23 @@ def test_a_curve_is_kept_as_means_of_episodes():
     assert means["evaluation"] == every["evaluation"][:2]
 
 
+def test_patient_preset():
+    preset = PatientPreset(patient="hundredfold_lr", episodes=2)
+    assert preset.make_agent(preset.make_env(), 0).lr == 0.05
+    assert preset_of(dataclasses.asdict(preset)) == preset
+    assert preset_of({"patient": None, "gamma": 0.5}) == Preset(gamma=0.5)
+    with pytest.raises(ValueError, match="patient は"):
+        PatientPreset(patient="cold")
+    with pytest.raises(ValueError, match="gamma を変えられません: 0.9"):
+        PatientPreset(patient="no_mask", gamma=0.9)
+
+
 def test_a_patient_is_run_by_its_own_loop_and_policy():
     """Each of the three is wrong elsewhere: nowhere on CartPole, in the agent, in the evaluation."""
     names = ("clipped_reward", "inverted_epsilon", "exploring_evaluation")
     right = run_seed(Preset(episodes=5), 0)
     clipped, inverted, explored = (
-        run_seed(Preset(episodes=5, patient=name), 0) for name in names
+        run_seed(PatientPreset(episodes=5, patient=name), 0) for name in names
     )
     assert clipped["returns"] == right["returns"] == explored["returns"]
     assert clipped["evaluation"] == right["evaluation"] != explored["evaluation"]

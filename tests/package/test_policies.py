@@ -9,7 +9,7 @@ import pytest
 
 from rlbook_helpers import train
 from rlbook_helpers.experiments import policies
-from rlbook_helpers.experiments.presets import PRESETS, Preset
+from rlbook_helpers.experiments.presets import PRESETS, PatientPreset, Preset
 
 ROOT = Path(__file__).parents[2]
 RECORDED = {
@@ -134,8 +134,8 @@ def test_a_save_that_fails_leaves_what_was_there(files, tmp_path, monkeypatch):
 
 
 def test_the_policy_of_a_patient_is_not_recorded(tmp_path):
-    sick = Preset(episodes=None, steps=100, patient="no_mask")
-    with pytest.raises(ValueError, match="patient='no_mask'"):
+    sick = PatientPreset(episodes=None, steps=100, patient="no_mask")
+    with pytest.raises(TypeError, match="patient='no_mask'"):
         policies.record(sick, 0, [100], tmp_path)
 
 
@@ -155,7 +155,6 @@ CHAPTER_4 = dataclasses.replace(
 )
 
 
-@pytest.mark.book
 @pytest.mark.parametrize(
     "name, preset, steps",
     [

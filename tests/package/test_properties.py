@@ -46,9 +46,7 @@ def folder(tmp_path_factory):
 )
 def test_a_buffer_is_a_list_of_the_newest(buffer_size, share, moves, seed):
     batch_size = 1 + int(share * (buffer_size - 1))
-    buffer = ReplayBuffer(
-        buffer_size, batch_size, state_shape=(2,), action_size=4, seed=seed
-    )
+    buffer = ReplayBuffer(buffer_size, batch_size, action_size=4, seed=seed)
     added = []
     for move in moves:
         if move != "sample":

@@ -56,8 +56,14 @@ def test_shapes_and_dtypes_of_a_batch():
         np.int64,
         np.float32,
         np.float32,
-        np.int32,
+        np.float32,
     ]
+
+
+def test_a_batch_names_its_parts():
+    batch = filled(10).get_batch()
+    assert batch._fields == ("state", "action", "reward", "next_state", "done")
+    assert batch.next_state is batch[3]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64, np.int16])

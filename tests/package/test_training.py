@@ -101,6 +101,25 @@ def test_without_an_interval_nothing_is_synchronised():
     assert spy.syncs == []
 
 
+def test_on_step_is_called_after_every_update():
+    spy, seen = Spy(), []
+
+    def on_step(step, ended):
+        seen.append((step, ended, len(spy.updates)))
+
+    train(falling(max_episode_steps=2), spy, steps=5, seed=0, on_step=on_step)
+    ends = [False, True, False, True, False]
+    assert seen == [(k, ended, k) for k, ended in enumerate(ends, 1)]
+
+
+def test_a_loop_without_on_step_is_not_given_one():
+    def play(env, agent, *, seed, max_steps):
+        return train_episode(env, agent, seed=seed, max_steps=max_steps)
+
+    env = falling(max_episode_steps=2)
+    assert train(env, Spy(), steps=4, seed=0, play=play).lengths == [2, 2]
+
+
 def test_max_steps_stops_an_episode_before_its_end():
     env = falling(max_episode_steps=5)
     assert train_episode(env, Spy(), seed=0, max_steps=3)[1:4:2] == (3, False)

@@ -6,13 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("bs4")
-
 from by_hand import bootstrap, clopper_pearson, fisher, middle_mean
 from notebooks import printed, tables
 from rlbook_helpers.experiments.records import load_records
-
-pytestmark = pytest.mark.book
 
 DATA = Path(__file__).resolve().parents[2] / "chapters/data"
 TEXT = printed("06_lander")

@@ -13,8 +13,6 @@ from rlbook_helpers import train
 from rlbook_helpers.experiments.plans import load_plan, parse_seeds
 from rlbook_helpers.experiments.records import load, read
 
-pytestmark = pytest.mark.book
-
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 DATA = CHAPTERS / "data"
 USES = tomllib.loads((CHAPTERS / "plans/seeds.toml").read_text("utf-8"))["use"]

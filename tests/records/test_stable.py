@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("bs4")
-
 from by_hand import (
     bootstrap,
     clopper_pearson,
@@ -21,8 +19,6 @@ from by_hand import (
 from notebooks import printed, tables
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.records import load_records, read
-
-pytestmark = pytest.mark.book
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 RUNS = CHAPTERS / "data/runs"

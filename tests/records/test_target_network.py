@@ -5,14 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("bs4")
-
 from by_hand import bootstrap, holm, permutation_p, u_statistic
 from notebooks import tables
 from rlbook_helpers.experiments.plans import load_plan
 from rlbook_helpers.experiments.records import load_records
-
-pytestmark = pytest.mark.book
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 RUNS = CHAPTERS / "data/runs"

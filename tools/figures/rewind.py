@@ -7,7 +7,6 @@ because a page opened from a file may load scripts only. The printed picture is 
 
 import base64
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +14,8 @@ from typing import NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from rlbook_helpers.experiments.presets import ORIGINAL
-from rlbook_helpers.training import evaluate, train
+from rlbook_helpers.experiments.presets import ORIGINAL, Preset
+from rlbook_helpers.training import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "book" / "static" / "figures" / "data" / "rewind.js"
@@ -72,27 +71,28 @@ def one_episode(env: gym.Env, policy) -> np.ndarray:
     return rounded(np.array(states)[:, [0, 2, 3]], np.array([POSITION, ANGLE, SPEED]))
 
 
-def checkpoints() -> Iterator[tuple[list[float], Checkpoint]]:
-    """Before the training, and every so many episodes: the totals of the training since, the policy."""
-    env, other = ORIGINAL.make_env(), ORIGINAL.make_env()
-    agent = ORIGINAL.make_agent(env, SEED)
-    returns: list[float] = []
-    for episode in range(0, ORIGINAL.episodes + 1, EVERY):
-        if episode:
-            # The environment goes on where it was; the first episode of each part synchronises,
-            # as in one long training.
-            returns = train(
-                env,
-                agent,
-                episodes=EVERY,
-                sync_interval=ORIGINAL.sync_interval,
-                seed=SEED if episode == EVERY else None,
-            ).returns
-        mean = evaluate(
-            other, agent.greedy_action, episodes=20, seed=EVALUATION_SEED
-        ).mean()
-        path = one_episode(other, agent.greedy_action)
-        yield returns, Checkpoint(episode, policy_map(agent.qnet), path, float(mean))
+def checkpoints(preset: Preset = ORIGINAL) -> tuple[list[float], list[Checkpoint]]:
+    """The totals of the training; the policy before it and after every so many episodes."""
+    env, other = preset.make_env(), preset.make_env()
+    agent = preset.make_agent(env, SEED)
+    points: list[Checkpoint] = []
+    episodes = 0
+
+    def look() -> None:
+        policy = agent.greedy_action
+        mean = evaluate(other, policy, episodes=20, seed=EVALUATION_SEED).mean()
+        path = one_episode(other, policy)
+        points.append(Checkpoint(episodes, policy_map(agent.qnet), path, float(mean)))
+
+    def on_step(step: int, ended: bool) -> None:
+        nonlocal episodes
+        episodes += ended
+        if ended and episodes % EVERY == 0:
+            look()
+
+    look()
+    returns = preset.train(env, agent, SEED, on_step).returns
+    return returns, points
 
 
 def packed(numbers: np.ndarray) -> str:
@@ -221,11 +221,7 @@ FRAME = """\
 
 
 def main() -> None:
-    returns, points = [], []
-    for new, point in checkpoints():
-        returns += new
-        points.append(point)
-        print(point.episode, len(point.path) - 1, point.mean, flush=True)
+    returns, points = checkpoints()
     DATA.parent.mkdir(parents=True, exist_ok=True)
     for path, text in [
         (DATA, script(returns, points)),

@@ -103,7 +103,8 @@ def test_predict_is_forward_without_a_graph():
 def test_float32_stays_float32():
     """Also where DeZero's own functions would go on in float64 (NumPy 2)."""
     net = network(np.float32)
-    loss = q_loss(net, *batch(dtype=np.float32))
+    state, action, target = batch(dtype=np.float32)
+    loss = q_loss(net, state, action, target.astype(np.float64))
     loss.backward()
     assert loss.dtype == np.float32
     assert {p.grad.dtype for p in net.params()} == {np.dtype(np.float32)}
@@ -140,23 +141,26 @@ def test_adam_moves_the_weights_without_changing_them():
     assert np.shares_memory(net.l2.W.data, optimizer.theta)
 
 
-def test_gradients_are_written_where_adam_reads_them_unless_there_are_some_already():
-    """The same update with q_loss's gradients in their places, and with summed ones elsewhere."""
-    nets = [network(np.float32) for _ in range(2)]
+@pytest.mark.parametrize("places", [True, False])
+@pytest.mark.parametrize("twice", [False, True])
+def test_adam_takes_gradients_wherever_they_are(places, twice):
+    """In their places, elsewhere, and as halves of a sum."""
     args = batch(dtype=np.float32)
-    for net, twice in zip(nets, (False, True)):
+    nets = [network(np.float32) for _ in range(2)]
+    for net, other in zip(nets, (False, True)):
         optimizer = Adam(0.01).setup(net)
+        given = optimizer.places if places or not other else None
         for _ in range(3):
             net.cleargrads()
-            q_loss(net, *args).backward()
-            assert all(p.grad is p.grad_place for p in net.params())
-            assert all(
+            q_loss(net, *args, given).backward()
+            in_place = [
                 np.shares_memory(p.grad.data, optimizer.grad) for p in net.params()
-            )
-            if twice:
-                q_loss(net, *args).backward()
+            ]
+            assert set(in_place) == {given is not None}
+            if other and twice:
+                q_loss(net, *args, given).backward()
                 for p in net.params():
-                    assert p.grad is not p.grad_place
+                    assert not np.shares_memory(p.grad.data, optimizer.grad)
                     p.grad.data /= 2
             optimizer.update()
     for a, b in zip(nets[0].params(), nets[1].params()):
