@@ -1,25 +1,24 @@
-# The tasks of this book; `make` alone lists them. Works with GNU make 3.81, the one of macOS.
-# Paths are relative throughout, so that the project may lie below a folder with spaces in its name.
+# Tasks of this book; `make` lists them. Must work with GNU make 3.81 (macOS).
+# Use relative paths only: the path of the project may contain spaces.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book epub test lint links lab execute bench experiments policies requirements clean distclean
+.PHONY: help venv book epub test test-all lint links lab execute bench experiments policies requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1:\2/p' Makefile | awk -F: '{ printf "  %-14s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1:\2/p' Makefile | awk -F: '{ printf "  %-14s%s\n", $$1, $$2 }'
 
-# Always asked, returns at once when nothing has changed.
+# Returns at once if nothing has changed.
 venv:
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
 	  echo "$(PYTHON) が見つかりません。Python 3.11 以上を入れるか make PYTHON=... で指定してください / cannot find $(PYTHON): install Python >= 3.11 or name it with make PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" tools/bootstrap.py
 
-# -W: a warning fails the build; --keep-going: at its end, so that all of them are seen; -n: links without
-# a target are warnings too; -q and /dev/null: nothing is shown but warnings.
-# Sphinx warns only about the pages that it reads again, and copies the style sheet only when a page has
-# changed. So what it has cached counts only when a build that passed came after it, and after every
-# change of the styles, translations and extensions; otherwise all pages are read afresh.
+# -W: fail on warnings; --keep-going: but show all of them; -n: warn of missing link targets too;
+# -q and /dev/null: show only warnings.
+# Sphinx repeats no warnings of cached pages and copies style sheets only when a page changes. So keep its
+# cache only if the last build passed and is newer than all styles, translations and extensions.
 book: venv ## 本を組み立てる (_build/html。ノートブックは実行しない)
 	@test _build/.passed -nt _build/.doctrees/environment.pickle && \
 	  test -z "$$(find THIRD_PARTY_LICENSES.txt book/*.html book/static book/locale book/templates book/_ext/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
@@ -36,17 +35,25 @@ epub: venv ## 本を EPUB にする (_build/epub。ノートブックは実行�
 
 PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env
 
-# Two workers share the chapters and the files of tests, one as a whole to one worker: the cells of a
-# chapter need one kernel, and what a file has built or opened serves all its tests. What measures time
-# or memory comes afterwards, alone. It runs after a failure too; either failure is one of make.
+# Two workers, a whole file to one of them: chapters need one kernel, tests share their fixtures. Then,
+# alone, whatever measures time or memory, even after a failure. Fail if either run failed.
+MARK = not slow
 test: book ## 本を組み立ててからテストする
-	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not alone"; shared=$$?; \
-	  $(PYTEST) -m "alone and not slow" && exit $$shared
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "($(MARK)) and not alone"; shared=$$?; \
+	  $(PYTEST) -m "($(MARK)) and alone" && exit $$shared
 
-# Needs Node 20, which the book itself does not. The tests do the same once textlint is installed.
-lint: venv node_modules/.package-lock.json ## コードを ruff で、文章を textlint で調べる (Node.js 20 以上が要る)
+test-all: ## 時間のかかるテストもすべて行う
+	@$(MAKE) test MARK="slow or not slow"
+
+# A quiz becomes a Markdown list for textlint, on the same lines as its texts in the TOML.
+lint: venv node_modules/.package-lock.json ## コード、ワークフロー、文章を調べる (Node.js 20 以上が要る)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/zizmor --offline --quiet .github
+	@rm -rf _build/quizzes && mkdir -p _build/quizzes && for quiz in book/quizzes/*.toml; do \
+	  sed -E -e "s/^(text|why) = '(.*)'$$/- \2/" -e t -e 's/.*//' "$$quiz" \
+	    >"_build/quizzes/$$(basename "$$quiz" .toml).md" || exit; done
 	@npm run --silent lint
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -68,8 +75,8 @@ bench: venv ## 学習の速さを、倒立振子と月面着陸で比べる (ARG
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 	@$(BIN)/python benchmarks/run.py --env LunarLander-v3 --out _build/bench_lander.json $(ARGS)
 
-# All recorded runs of our own; those that are in chapters/data/runs already are not repeated. PLAN names one
-# plan of chapters/plans, ARM one of its arms. benchmarks/peers.py makes those of other programs.
+# Repeat no run that is in chapters/data/runs. PLAN selects a plan of chapters/plans, ARM an arm of it.
+# benchmarks/peers.py records the runs of other programs.
 PLANS = $(filter-out %/05_peers.toml %/seeds.toml,$(wildcard chapters/plans/*.toml))
 
 experiments: venv ## 実験の記録を作る (PLAN=05_diagnosis や ARM=double で一部だけ。できているものは飛ばす)
@@ -86,7 +93,7 @@ policies: venv ## 章と、動く図で使う方策を学習しなおす
 	  --out book/figures/policies
 	@$(BIN)/python tools/figures
 
-# Needs uv, which the book itself does not: pip install uv
+# Needs uv: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す
 	@"$(PYTHON)" -m uv pip compile --universal --python-version 3.11 --fork-strategy fewest \
 	  requirements.in -o requirements.txt --no-header --no-annotate -q

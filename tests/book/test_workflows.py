@@ -1,4 +1,4 @@
-"""The workflows of GitHub, as far as can be told without it: what they say, and one job run."""
+"""Promises of the workflows that neither zizmor nor actionlint checks, and two of their jobs, run here."""
 
 import os
 import re
@@ -8,85 +8,82 @@ import sys
 from pathlib import Path
 
 import pytest
-
-yaml = pytest.importorskip(
-    "yaml", reason="the workflows are read with requirements.txt installed"
-)
+import yaml
 
 import site_files  # book/_ext/site_files.py
-from built import CHAPTERS
+from built import CHAPTERS, ROOT
 
-pytestmark = pytest.mark.book
-
-ROOT = Path(__file__).resolve().parents[2]
-TEXTS = {
-    path.name: path.read_text(encoding="utf-8")
+WORKFLOWS = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in (ROOT / ".github/workflows").glob("*.yml")
 }
-WORKFLOWS = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
-CI = WORKFLOWS["ci.yml"]["jobs"]
 JOBS = {
-    f"{name}: {job}": content
+    f"{name}/{job}": content
     for name, workflow in WORKFLOWS.items()
     for job, content in workflow["jobs"].items()
 }
-COMMANDS = {
-    f"{job}: {step['run']}": step["run"]
-    for job, content in JOBS.items()
-    for step in content.get("steps", [])
-    if "run" in step
-}
+CI = WORKFLOWS["ci"]["jobs"]
+linux_only = pytest.mark.skipif(os.name == "nt", reason="steps of a Linux runner")
 
 
-def triggers(name: str) -> dict:
-    return WORKFLOWS[name][True]  # YAML 1.1 takes `on` for a yes
+def commands(job: str) -> list[str]:
+    return [step["run"] for step in JOBS[job].get("steps", ()) if "run" in step]
 
 
-def test_when_they_run():
-    assert triggers("ci.yml")["push"] == {"branches": ["main"]}
-    assert {"pull_request", "schedule"} <= set(triggers("ci.yml"))
-    assert "schedule" in triggers("weekly.yml")
+def copy_of_the_repository(folder: Path) -> Path:
+    for file in site_files.files_of_the_book():
+        copy = folder / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    return folder
 
 
-def test_only_the_publication_may_write():
-    for name, workflow in WORKFLOWS.items():
-        assert workflow["permissions"] == {"contents": "read"}, name
+def test_publish_only_after_all_jobs_passed():
+    assert WORKFLOWS["pages"][True] == {"workflow_call": None}  # `on` is a YAML 1.1 yes
+    callers = [name for name, job in JOBS.items() if "pages.yml" in job.get("uses", "")]
+    assert callers == ["ci/pages"]
+    assert {*CI["pages"]["needs"], "pages"} == set(CI)
+    assert CI["pages"]["if"] == "github.event_name == 'push'"
+    assert WORKFLOWS["ci"][True]["push"] == {"branches": ["main"]}
+    assert not any("if" in CI[job] for job in CI["pages"]["needs"])
+    assert JOBS["pages/deploy"]["needs"] == "build"
+    assert JOBS["pages/notebooks"]["needs"] == ["build", "deploy"]
+
+
+def test_write_permissions():
+    assert all(w["permissions"] == {"contents": "read"} for w in WORKFLOWS.values())
     writing = {
         name: {what for what, how in job["permissions"].items() if how == "write"}
         for name, job in JOBS.items()
         if "write" in job.get("permissions", {}).values()
     }
-    deploy, notebooks = {"pages", "id-token"}, {"contents"}
     assert writing == {
-        "ci.yml: pages": deploy
-        | notebooks,  # what the jobs of pages.yml may have at most
-        "pages.yml: deploy": deploy,
-        "pages.yml: notebooks": notebooks,
+        "ci/pages": {"contents", "pages", "id-token"},  # upper bound for pages.yml
+        "pages/deploy": {"pages", "id-token"},
+        "pages/notebooks": {"contents"},
     }
 
 
-def test_where_the_repository_may_be_written_nothing_but_git_and_a_script_of_ours_runs():
-    steps = JOBS["pages.yml: notebooks"]["steps"]
-    used = [step["uses"].partition("@")[0] for step in steps if "uses" in step]
-    assert used == ["actions/checkout", "actions/setup-python"]
-    lines = "\n".join(step.get("run", "") for step in steps).split("\n")
-    commands = [line for line in lines if line]
-    assert commands[0] == "python book/_ext/colab.py"
-    assert all(line.startswith("git ") for line in commands[1:])
-    pushes = [line for line in commands if " push " in line]
-    assert pushes == ["git push -q --force origin colab"]
+def test_job_with_write_access_runs_only_git_and_our_script():
+    used = [step["uses"] for step in JOBS["pages/notebooks"]["steps"] if "uses" in step]
+    assert [use.partition("@")[0] for use in used] == [
+        *("actions/checkout", "actions/setup-python")
+    ]
+    script, *rest = "\n".join(commands("pages/notebooks")).split("\n")
+    assert script == "python book/_ext/colab.py"
+    lines = [line for line in rest if line]
+    assert all(line.startswith("git ") for line in lines)
+    assert [line for line in lines if " push " in line] == [lines[-1]]
+    assert lines[-1] == "git push -q --force origin colab"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="steps of a Linux runner")
-def test_the_branch_for_colab_holds_the_notebooks_and_they_know_their_site(tmp_path):
-    """The steps of that job as they are spelled, in a copy of the repository."""
+@linux_only
+def test_colab_branch_holds_only_notebooks_with_the_site_address(tmp_path):
+    """Run the steps of the job twice; the second publication replaces the first."""
     if shutil.which("git") is None:
         pytest.skip("no git")
-    checkout, origin = tmp_path / "checkout", tmp_path / "origin.git"
-    for file in site_files.files_of_the_book():
-        copy = checkout / file.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+    checkout = copy_of_the_repository(tmp_path / "checkout")
+    origin = tmp_path / "origin.git"
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
 
     def git(*arguments, folder=checkout):
@@ -99,83 +96,44 @@ def test_the_branch_for_colab_holds_the_notebooks_and_they_know_their_site(tmp_p
     git("remote", "add", "origin", str(origin))
     git("add", ".")
     git("commit", "-qm", "as checked out")
-    python = Path(sys.executable).parent
-    environment = {
-        "PATH": f"{python}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "SITE_URL": "https://someone.github.io/a-book/",
-    }
     git("branch", "published")
-    for _ in range(2):  # the second publication replaces the first
+    site = "https://someone.github.io/a-book/"
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "SITE_URL": site,
+    }
+    for _ in range(2):
         git("checkout", "-q", "-f", "published")
-        for step in JOBS["pages.yml: notebooks"]["steps"]:
-            if "run" in step:
-                command = ["bash", "-e", "-c", step["run"]]
-                subprocess.run(command, cwd=checkout, env=environment, check=True)
+        for command in commands("pages/notebooks"):
+            bash = ["bash", "-e", "-c", command]
+            subprocess.run(bash, cwd=checkout, env=environment, check=True)
         git("checkout", "-q", "-f", "published")
         git("branch", "-q", "-D", "colab")
     names = git("ls-tree", "-r", "--name-only", "colab", folder=origin).split()
     assert names == [f"chapters/{chapter}.ipynb" for chapter in CHAPTERS]
     for name in names:
         text = git("show", f"colab:{name}", folder=origin)
-        assert text.count(f'SITE = \\"{environment["SITE_URL"]}\\"') == 1
+        assert text.count(f'SITE = \\"{site}\\"') == 1
     assert git("rev-list", "--count", "colab", folder=origin).strip() == "1"
 
 
-def test_only_what_all_else_has_passed_is_published():
-    assert triggers("pages.yml") == {"workflow_call": None}
-    callers = [name for name, job in JOBS.items() if "pages.yml" in job.get("uses", "")]
-    assert callers == ["ci.yml: pages"]
-    assert {*CI["pages"]["needs"], "pages"} == set(CI)
-    # Of the jobs before it, all run on such a push, on the system that publishes too.
-    assert CI["pages"]["if"] == "github.event_name == 'push'"
-    assert not any("if" in CI[job] for job in CI["pages"]["needs"])
-    assert JOBS["pages.yml: deploy"]["needs"] == "build"
-    assert JOBS["pages.yml: notebooks"]["needs"] == ["build", "deploy"]
-    for matrix in CI["book"]["strategy"]["matrix"].values():
-        assert re.search(r"== 'push' && '\[\"(ubuntu-latest|3\.11)\"\]' \|\|", matrix)
+def test_make_targets_of_workflows_exist():
+    phony = (ROOT / "Makefile").read_text("utf-8").partition(".PHONY:")[2].split("\n")
+    used = {
+        target
+        for job in JOBS
+        for command in commands(job)
+        if command.startswith("make ")
+        for target in command.split()[1:]
+    }
+    assert {"test", "test-all", "book"} <= used <= set(phony[0].split())
 
 
-def test_actions_are_pinned_by_commit_and_say_their_version():
-    used = re.findall(r"uses: (\S+)(.*)", "\n".join(TEXTS.values()))
-    pins = {use: comment for use, comment in used if not use.startswith("./")}
-    assert len(pins) >= 5
-    for use, comment in pins.items():
-        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", use)
-        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), use
-    names = [use.partition("@")[0] for use in pins]
-    assert len(names) == len(set(names)), "one action, two commits"
-
-
-def test_dependabot_looks_after_all_that_is_pinned():
-    text = (ROOT / ".github/dependabot.yml").read_text(encoding="utf-8")
-    kinds = {update["package-ecosystem"] for update in yaml.safe_load(text)["updates"]}
-    assert kinds == {"github-actions", "npm", "pip"}
-
-
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_what_a_step_calls_is_there(command):
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    program, *arguments = command.replace("\\", "/").split()
-    if program == "make":
-        for target in arguments:
-            assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    elif program.startswith("."):
-        assert (ROOT / program).exists() or program.startswith(".venv/")
-    elif program == "git":
-        assert "git push" in command  # it runs below, as it is spelled
-    else:
-        assert program in ("python", "rm")
-        files = [argument for argument in arguments if re.search(r"/|\.txt$", argument)]
-        assert all((ROOT / file).exists() for file in files)
-
-
-def test_every_system_is_tested_in_the_same_way():
-    """Linux by .ci/run, macOS by make, Windows by the commands that its readers are told."""
-    steps = {step.get("if", ""): step.get("run") for step in CI["book"]["steps"]}
-    assert steps["runner.os == 'Linux'"] == ".ci/run"
+def test_windows_commands_equal_the_makefile():
+    """In ci.yml, README.md and the page on the setup."""
     assert (ROOT / ".ci/run").read_text(encoding="utf-8").endswith("\nmake test\n")
-    assert steps["runner.os == 'macOS'"] == "make test"
+    assert {".ci/run", "make test"} <= set(commands("ci/book"))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for program in ("jupyter-book build", "python -m pytest"):
         (wanted,) = re.findall(rf"\(BIN\)/{program} (.*-n.*)$", makefile, re.MULTILINE)
@@ -186,33 +144,24 @@ def test_every_system_is_tested_in_the_same_way():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="steps of a Linux runner")
+@linux_only
 @pytest.mark.parametrize(
     "cell",
     CI["package"]["strategy"]["matrix"]["include"],
     ids=lambda cell: cell["name"],
 )
-def test_the_job_package_passes_as_it_is_spelled(cell, tmp_path):
-    """Its commands in a copy of what is tracked, with a new environment of its Python."""
+def test_package_job_passes(cell, tmp_path):
+    """Run its commands in a copy of the repository, with a new environment of its Python."""
     python = shutil.which(f"python{cell['python']}")
     if python is None or subprocess.call([python, "-c", ""], stderr=subprocess.DEVNULL):
         pytest.skip(f"no Python {cell['python']} found")
-    checkout, home = tmp_path / "checkout", tmp_path / "home"
-    for file in site_files.files_of_the_book():
-        copy = checkout / file.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+    checkout, home = copy_of_the_repository(tmp_path / "checkout"), tmp_path / "home"
     home.mkdir()
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     environment = {"CI": "true", "HOME": str(home), "LANG": "C.UTF-8"}
     environment["PATH"] = f"{tmp_path / 'venv/bin'}:/usr/bin:/bin"
-    for step in CI["package"]["steps"]:
-        if "run" not in step:
-            assert re.match("actions/(checkout|setup-python)@", step["uses"])
-            continue
-        command = re.sub(
-            r"\$\{\{ matrix\.(\w+) \}\}", lambda m: cell[m[1]], step["run"]
-        )
+    for step in commands("ci/package"):
+        command = re.sub(r"\$\{\{ matrix\.(\w+) \}\}", lambda m: cell[m[1]], step)
         assert "${{" not in command
         done = subprocess.run(
             ["bash", "-e", "-c", command],
