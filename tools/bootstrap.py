@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
 """Make .venv and install requirements.txt into it; return at once when nothing has changed.
 
-Any Python must be able to parse this file (hence no f-strings or annotations), so that one that is
-too old says so in a sentence instead of dying of a SyntaxError.
+Keep this file parsable by any Python (no f-strings, no annotations), so that an old one reports its
+version instead of a SyntaxError.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ PYTHON = os.path.join(
 )
 OLDEST = (3, 11)
 
-# What pip prints when it cannot reach the package index (as opposed to reaching it and failing).
+# Messages of pip if it cannot reach the package index.
 NETWORK_TROUBLE = (
     "Failed to establish a new connection",
     "Max retries exceeded",
@@ -49,7 +49,7 @@ def check_python():
             "Python >= 3.11 is required (found Python %s)" % found,
         )
     try:
-        # Debian and Ubuntu leave ensurepip out of python3; without it venv fails halfway.
+        # Debian and Ubuntu package ensurepip separately.
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError as error:
@@ -63,7 +63,7 @@ def check_python():
 
 
 def wanted():
-    """A digest of everything that .venv depends on, its own place included: a venv cannot be moved."""
+    """Digest of all inputs of .venv, including its path: a venv cannot be moved."""
     digest = hashlib.sha256(
         ("%d.%d %s" % (sys.version_info[0], sys.version_info[1], VENV)).encode("utf-8")
     )
@@ -82,7 +82,7 @@ def is_installed(digest):
         with open(STAMP) as file:
             if file.read() != digest:
                 return False
-        # The Python that .venv was made from may have been removed or upgraded since.
+        # The base Python may have been removed or upgraded.
         return (
             subprocess.call([PYTHON, "-I", "-S", "-c", ""], stderr=subprocess.DEVNULL)
             == 0
@@ -95,20 +95,20 @@ def create_venv():
     import venv
 
     if os.path.islink(VENV):
-        # venv would empty the folder behind the link, which may serve another project.
+        # venv would empty the target, which may belong to another project.
         fail(
             ".venv がほかのフォルダへのリンクです。リンクを消して、もう一度実行してください",
             ".venv is a link to another folder; remove the link and try again",
         )
     try:
-        # Before all else, so that no interruption leaves a stamp on half an environment.
+        # First, so that an interrupted run leaves no stamp.
         if os.path.exists(STAMP):
             os.remove(STAMP)
         venv.EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(
             VENV
         )
     except (OSError, shutil.Error, subprocess.CalledProcessError) as error:
-        # A failure inside ensurepip comes as a long output that names the system's error somewhere.
+        # ensurepip fails with a long output that contains the system's error.
         output = (getattr(error, "output", None) or b"").decode("utf-8", "replace")
         named = re.search(r"\[Errno \d+\] ([\w ]+)", output)
         reason = getattr(error, "strerror", None) or (
@@ -154,9 +154,9 @@ def install():
 
 
 def make_notebooks_of_markdown():
-    """Let a double click on a chapter's .md in this environment's JupyterLab open it as a notebook.
+    """Make JupyterLab open a chapter's .md as a notebook on double click.
 
-    The setting is a default kept inside .venv: the reader's own JupyterLab settings stay as they are.
+    Set a default inside .venv; do not touch the user's settings.
     """
     folder = os.path.join(VENV, "etc", "jupyter", "labconfig")
     if not os.path.isdir(folder):
@@ -176,7 +176,7 @@ def main():
     if is_installed(digest):
         return
     if sys.stdout:
-        # A Windows pipe may not be able to carry Japanese; better escapes than a traceback.
+        # Windows pipes may not encode Japanese: escape instead of failing.
         sys.stdout.reconfigure(errors="backslashreplace")
         sys.stdout.write(
             "Python の環境 .venv を用意しています (1〜2 分) / preparing .venv (1-2 minutes) ...\n"

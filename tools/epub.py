@@ -1,4 +1,8 @@
-"""Make _build/epub/dezero-dqn.epub from the sources and settings of `make book`."""
+"""Build the EPUB from the sources and settings of `make book`.
+
+python tools/epub.py         _build/epub/dezero-dqn.epub
+python tools/epub.py FILE    another file
+"""
 
 import os
 import shutil
@@ -10,14 +14,13 @@ from jupyter_book.sphinx import build_sphinx
 
 ROOT = Path(__file__).resolve().parent.parent
 EPUB = ROOT / "_build" / "epub" / "dezero-dqn.epub"
-WORK = EPUB.parent / "work"
 BUILDER = "epub-of-the-book"  # of book/_ext/epub_builder.py
-# What pages meant for a browser need, and these do not.
+# Only for pages in a browser.
 NOT_FOR_EPUB = (
     *("sphinx-mathjax-offline", "light_pages", "live_figures"),
     *("search_text", "site_files", "colab"),
 )
-# The best form of an output first; the rest as in the settings of the book.
+# Preferred form of an output first.
 MIME_TYPES = ("text/markdown", "text/html", "image/png", "text/plain")
 SETTINGS = {
     "html_css_files": [],
@@ -35,14 +38,15 @@ SETTINGS = {
 }
 
 
-def build() -> bool:
-    """Make the EPUB, afresh and without executing anything; False if Sphinx warned."""
-    shutil.rmtree(WORK, ignore_errors=True)
+def build(epub: Path = EPUB) -> bool:
+    """Build the EPUB from scratch without executing notebooks. False if Sphinx warned."""
+    work = epub.parent / "work"
+    shutil.rmtree(work, ignore_errors=True)
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     extensions = config["sphinx"]["config"]["extensions"]
     result = build_sphinx(
         ROOT,
-        WORK / "pages",
+        work / "pages",
         noconfig=True,
         path_config=ROOT / "_config.yml",
         confoverrides={
@@ -50,7 +54,7 @@ def build() -> bool:
             "extensions": [e for e in extensions if e not in NOT_FOR_EPUB]
             + ["epub_builder"],
         },
-        doctreedir=WORK / "doctrees",
+        doctreedir=work / "doctrees",
         builder=BUILDER,
         warningiserror=True,
         keep_going=True,
@@ -58,10 +62,10 @@ def build() -> bool:
     )
     if result != 0:
         return False
-    os.replace(WORK / "pages.epub", EPUB)
-    shutil.rmtree(WORK)
+    os.replace(work / "pages.epub", epub)
+    shutil.rmtree(work)
     return True
 
 
 if __name__ == "__main__":
-    sys.exit(not build())
+    sys.exit(not build(*map(Path, sys.argv[1:])))

@@ -3,8 +3,7 @@
     python tools/execute.py             every chapter
     python tools/execute.py 04_dqn      one of them (04 or chapters/04_dqn.md will do as well)
 
-A notebook depends only on its .md and on what the cells print: no versions, times, random ids or
-paths of the machine are written into it, so that running twice changes nothing.
+Reproducible: write no versions, times, random ids or paths of the machine into the notebooks.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from PIL import Image
 MAXCOVERAGE = Image.Quantize.MAXCOVERAGE
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 
-# The same for everybody. pygments_lexer is what makes jupytext write "{code-cell} ipython3".
+# Independent of the machine. pygments_lexer makes jupytext write "{code-cell} ipython3".
 METADATA = {
     "jupytext": {"formats": "md:myst,ipynb"},
     "kernelspec": {
@@ -43,38 +42,35 @@ METADATA = {
 
 
 class ChapterError(Exception):
-    """Why a chapter cannot be published, in a sentence for its author."""
+    """Why a chapter cannot be published."""
 
 
 class ThisPython(KernelSpecManager):
-    """Finds one kernel, the running interpreter, whatever "python3" the user has registered."""
+    """Use the running interpreter as kernel, whatever "python3" the user has registered."""
 
     def get_kernel_spec(self, kernel_name):
-        # The log level: not a word about running over TCP, which is how every local kernel runs.
+        # Hide the warning about TCP, which every local kernel uses.
         return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=ERROR"]))
 
 
 def to_myst(notebook, md_path):
-    """The text that jupytext writes for a notebook (with the settings that JupyterLab uses too)."""
+    """Convert a notebook to the text of a chapter, with the settings of jupytext in JupyterLab."""
     return jupytext.writes(
         notebook, fmt="md:myst", config=load_jupytext_config(str(md_path))
     )
 
 
 def read_pair(md_path):
-    """The text of a chapter, and the text that jupytext would write from its notebook.
-
-    The pair is in step when the two are equal: they hold the sources, tags and other cell metadata.
-    """
+    """The text of a chapter, and the text generated from its notebook; equal if the two are in sync."""
     md_path = Path(md_path)
     notebook = nbformat.read(md_path.with_suffix(".ipynb"), as_version=4)
     return md_path.read_text(encoding="utf-8"), to_myst(notebook, md_path)
 
 
 def read_notebook(md_path):
-    """The notebook of a chapter without its outputs; ids are a pure function of the sources."""
+    """Convert a chapter to a notebook without outputs; ids depend only on the sources."""
     notebook = jupytext.read(md_path)
-    # Page-level front matter (orphan, tocdepth ...) stays; the rest is what METADATA says.
+    # Keep front matter of the page (orphan, tocdepth ...).
     notebook.metadata = nbformat.from_dict({**notebook.metadata, **METADATA})
     seen = {}
     for cell in notebook.cells:
@@ -86,20 +82,20 @@ def read_notebook(md_path):
 
 
 def seal(notebook):
-    """A digest of all outputs: not even one that nbval ignores, or a figure, is edited by hand."""
+    """Digest of all outputs, to detect edits by hand, also of those that nbval ignores."""
     outputs = [cell.get("outputs") for cell in notebook["cells"]]
     text = json.dumps(outputs, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def describe(cell):
-    """'code cell 3, "plt.plot(x)"' is easier to find than a number alone."""
+    """Number and first line of a cell."""
     first_line = cell.source.strip().partition("\n")[0]
     return f"セル / cell [{cell.execution_count}] {first_line!r}"
 
 
 def run(notebook, md_path):
-    """Fill in the outputs, with this interpreter and none of the user's IPython or matplotlib settings."""
+    """Fill in the outputs, with this interpreter and without the user's IPython or matplotlib settings."""
     metadata = notebook.metadata.copy()
     with tempfile.TemporaryDirectory() as empty:
         matplotlibrc = Path(empty, "matplotlibrc")
@@ -117,14 +113,13 @@ def run(notebook, md_path):
             resources={"metadata": {"path": str(md_path.parent)}},
             timeout=None,
             record_timing=False,
-            coalesce_streams=True,  # how prints are cut into messages is a matter of timing
+            coalesce_streams=True,  # messages are split by timing
         )
         try:
-            client.execute(
-                env=environment, cleanup_kc=True
-            )  # nbclient would leave a kernel it was given alive
+            # cleanup_kc: nbclient does not stop a kernel manager passed to it.
+            client.execute(env=environment, cleanup_kc=True)
         except CellExecutionError as error:
-            # The last one: earlier cells may be tagged raises-exception.
+            # Earlier cells may be tagged raises-exception.
             cell = [
                 c
                 for c in notebook.cells
@@ -137,30 +132,26 @@ def run(notebook, md_path):
             raise ChapterError(
                 f"{md_path.name} のカーネルが落ちました / its kernel died"
             ) from None
-    # What nbclient noted down on the way: the version of Python, the state of widgets.
+    # Discard what nbclient added: the version of Python, the state of widgets.
     notebook.metadata = metadata
 
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if (
-                output.get("name") == "stderr"
-            ):  # a warning, which is a defect in a published book
+            if output.get("name") == "stderr":
                 raise ChapterError(
                     f"{output.text}\n{md_path.name} の {describe(cell)} が標準エラー出力に書きました / wrote to stderr"
                 )
-            if "application/vnd.jupyter.widget-view+json" in output.get(
-                "data", {}
-            ):  # dead without its kernel
+            if "application/vnd.jupyter.widget-view+json" in output.get("data", ()):
                 raise ChapterError(
                     f"{md_path.name} の {describe(cell)} がウィジェットを出力しました / displayed a widget"
                 )
 
 
 def lighten(notebook):
-    """Plots of 256 colours weigh less than half: in the pages, the zip, the EPUB and the notebook.
+    """Reduce plots to 256 colours, less than half the size.
 
-    Colours are chosen so that the worst error is small (16 of 255 in the plots of this book, where
-    Pillow's default has 63 and draws a colour bar in steps), then moved to the means of their pixels.
+    MAXCOVERAGE limits the worst error (16 of 255 in the plots of this book; with Pillow's default 63, and
+    steps in a colour bar).
     """
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -174,7 +165,7 @@ def lighten(notebook):
 
 
 def write(path, text):
-    """Write all or nothing, with the same newlines on every system."""
+    """Write atomically, with the same newlines on every system."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8", newline="\n")
     os.replace(temporary, path)
@@ -185,7 +176,7 @@ def execute(md_path):
     run(notebook, md_path)
     lighten(notebook)
     nbformat.validate(notebook)
-    # As it will be read again, where nbformat has split or joined lines
+    # nbformat splits and joins lines: seal what a reader gets.
     notebook.metadata["outputs_sha256"] = seal(
         nbformat.reads(nbformat.writes(notebook), as_version=4)
     )
@@ -202,7 +193,7 @@ def execute(md_path):
 
 
 def find_chapters(name):
-    """The chapter that a name means; all of them without a name."""
+    """The chapter of that name, or all."""
     if not name:
         return sorted(CHAPTERS.glob("*.md"))
     stem = Path(name).stem
@@ -220,9 +211,8 @@ def find_chapters(name):
 
 def main():
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(
-            errors="backslashreplace"
-        )  # a Windows pipe may not be able to carry Japanese
+        # Windows pipes may not encode Japanese.
+        stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

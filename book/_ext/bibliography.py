@@ -1,7 +1,7 @@
-"""Sphinx extension: the list of references, sorted by author, with links back to where they are cited.
+"""Sphinx extension: the list of references, sorted by author, with links back to the citing sections.
 
-The pages cite by plain links, [Mnih ほか (2015)](../book/references.md#mnih2015), which read well in
-Jupyter too. tests/test_design.py compares their words with book/references.bib.
+Pages cite by plain links, [Mnih ほか (2015)](../book/references.md#mnih2015), which work in Jupyter
+too. tests/pages/test_design.py compares their texts with book/references.bib.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class ByAuthor(PlainStyle):
 
 
 def know_entries(app, env) -> None:
-    """Let links to an entry be checked like links to a heading."""
+    """Register the entries as link targets for MyST."""
     slugs = env.metadata[LIST].setdefault("myst_slugs", {})
     entries = env.get_domain("cite").bibdata.data.entries
     slugs |= {key: (0, key, key) for key in entries}
@@ -52,7 +52,7 @@ def read_list_again(app, env, added, changed, removed) -> list[str]:
 
 
 def places(env) -> Iterator[tuple[str, str, str, str]]:
-    """Key, page, anchor and name of each section with a link to the list, in the order of the book."""
+    """Yield key, page, anchor and name of each section that cites, in the order of the book."""
     root = env.config.root_doc
     toctrees = env.get_doctree(root).findall(addnodes.toctree)
     pages = [root, *(page for tree in toctrees for page in tree["includefiles"])]
@@ -61,9 +61,8 @@ def places(env) -> Iterator[tuple[str, str, str, str]]:
         for link in env.get_doctree(page).findall(addnodes.pending_xref):
             if link.get("reftarget") != LIST or not link.get("reftargetid"):
                 continue
-            section = (
-                link.parent
-            )  # the smallest with a number, or in the end the whole page
+            # Smallest numbered section, or else the page.
+            section = link.parent
             while section.parent and f"#{''.join(section['ids'][:1])}" not in numbers:
                 section = section.parent
             anchor = section["ids"][0] if section.parent else ""

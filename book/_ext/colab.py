@@ -1,11 +1,10 @@
 """Sphinx extension: chapters that open in Colab with one click.
 
-Colab fetches a notebook from GitHub and nothing else, so its first cell must know where the package and
-the data are. The address of the site is written into the notebooks that the site offers, and into those
-of the branch `colab`, which pages.yml publishes and the buttons open. Before the publication nobody knows
-it: without SITE_URL and REPOSITORY_URL in the environment there is no button, and no notebook is changed.
+Colab fetches only the notebook, so its first cell needs the address of the site to install the package
+and the data. Write it into the notebooks of the site, and into those of the branch `colab` (pages.yml),
+which the buttons open. Without SITE_URL and REPOSITORY_URL, add no buttons and change no notebooks.
 
-    SITE_URL=https://name.github.io/book/ python book/_ext/colab.py    the same for chapters/*.ipynb
+    SITE_URL=https://name.github.io/book/ python book/_ext/colab.py    write it into chapters/*.ipynb
 """
 
 import os
@@ -22,7 +21,7 @@ ADDRESSES = {
 
 
 def address(name: str) -> str:
-    """One of ADDRESSES from the environment; empty when it is not set."""
+    """One of ADDRESSES from the environment, empty if unset."""
     value = os.environ.get(name, "")
     if value and not re.fullmatch(ADDRESSES[name], value):
         raise ValueError(f"{name}: expected {ADDRESSES[name]}, got {value!r}")
@@ -30,7 +29,7 @@ def address(name: str) -> str:
 
 
 def colab_url(notebook: str) -> str:
-    """Where Colab opens a notebook, named by its path in the repository; empty before the publication."""
+    """Address that opens a notebook, given by its path in the repository; empty if not published."""
     site, repository = address("SITE_URL"), address("REPOSITORY_URL")
     if not (site and repository):
         return ""
@@ -39,7 +38,7 @@ def colab_url(notebook: str) -> str:
 
 
 def write_site(notebooks: Iterable[Path], site: str) -> None:
-    """Tell the first cells where the book is published, in place of what they knew."""
+    """Set SITE in the first cells."""
     for path in notebooks:
         text, changed = re.subn(
             r'(?m)^( *"SITE = )\\"[^"\\]*\\"',
@@ -74,7 +73,7 @@ def finish(app, exception) -> None:
 
 
 def setup(app) -> dict:
-    # After the theme, which makes the list of the buttons
+    # After the theme, which creates the list of buttons
     app.connect("html-page-context", add_button, priority=502)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

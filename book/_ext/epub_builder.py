@@ -1,7 +1,7 @@
 """Sphinx extension: a builder that writes the pages as one EPUB 3 file, for tools/epub.py.
 
-Formulas become MathML, films files, folded solutions plain text; the package holds only
-what the pages refer to.
+Convert formulas to MathML, embedded films to files, folded solutions to plain text. Package only files
+that pages refer to.
 """
 
 import base64
@@ -56,12 +56,12 @@ to_mathml = LatexToMathML(xml_namespace=True, fancy_error=False)
 
 
 def mathml(tex: str, display: bool) -> str:
-    """A formula as MathML 3, which EPUB asks for, in the syntax of XML."""
+    """MathML 3 in XML syntax, as EPUB requires."""
     soup = bs4.BeautifulSoup(
         to_mathml.convert_with_local_state(tex, displaystyle=display), "html.parser"
     )
     if display:
-        # A line of its own, but one that makes room for the number and may be broken.
+        # Keep it inline beside its number, and breakable.
         del soup.math["display"]
         soup.math["displaystyle"] = "true"
     for tag in soup.find_all("mtable", scriptlevel=True):
@@ -69,8 +69,7 @@ def mathml(tex: str, display: bool) -> str:
     for tag in soup.find_all("mfrac", displaystyle=True):
         style = soup.new_tag("mstyle", displaystyle=tag.attrs.pop("displaystyle"))
         tag.wrap(style)
-    # Set as accents, dots and bars touch the letter with most fonts; otherwise they
-    # come in the small size of scripts.
+    # With most fonts accents touch the letter; as scripts they are too small.
     for tag in soup.find_all(accent=True):
         del tag["accent"]
         tag.find_all("mo")[-1]["mathsize"] = "140%"
@@ -79,7 +78,7 @@ def mathml(tex: str, display: bool) -> str:
 
 def formula(node: nodes.Element, display: bool) -> str:
     tex = node.astext()
-    # Formulas side by side: one below the other where the page is narrow.
+    # Let formulas side by side wrap on narrow pages.
     parts = tex.split(r"\qquad") if r"\begin" not in tex else [tex]
     try:
         return " ".join(mathml(part, display) for part in parts)
@@ -110,7 +109,7 @@ class OfTheBook(SphinxPostTransform):
 
 
 class UnfoldSolutions(OfTheBook):
-    """Not every reader can unfold: a label tells where a solution begins."""
+    """Not every reader can unfold: label the start of a solution instead."""
 
     default_priority = 198  # before MyST-NB folds them
 
@@ -122,7 +121,7 @@ class UnfoldSolutions(OfTheBook):
 
 
 class UnfoldQuizzes(OfTheBook):
-    """The explanations of the answers come together after the last question."""
+    """Move the explanations of the answers behind the last question."""
 
     default_priority = 198
 
@@ -142,9 +141,9 @@ class UnfoldQuizzes(OfTheBook):
 
 
 class CleanRawHtml(OfTheBook):
-    """Tables become XHTML; films, which EPUB does not allow inside a page, files."""
+    """Convert tables to XHTML and films, which EPUB forbids inside a page, to files."""
 
-    default_priority = 900  # when the form of every output has been chosen
+    default_priority = 900  # after MyST-NB selected the outputs
 
     def run(self, **kwargs):
         for raw in list(self.document.findall(nodes.raw)):
@@ -176,11 +175,10 @@ class CleanRawHtml(OfTheBook):
 
 
 class Builder(Epub3Builder):
-    """Sphinx's EPUB builder with pages and a package of our own.
+    """Sphinx's EPUB builder with another page template and package.
 
-    Its template and what extensions add to it are for browsers. Its package holds files
-    that no page uses, declares no formulas, demands an author and does not find pages
-    outside the folder of the first one.
+    Sphinx's template is for browsers. Its package contains unused files, declares no MathML, requires an
+    author and misses pages outside the folder of the first one.
     """
 
     name = BUILDER
@@ -188,7 +186,7 @@ class Builder(Epub3Builder):
     def handle_page(self, pagename, addctx, *args, **kwargs):
         if "body" in addctx:  # not an index or a search page
             title = bs4.BeautifulSoup(addctx["title"], "html.parser").text
-            # A role of docutils that EPUB has given up
+            # Deprecated in EPUB
             body = addctx["body"].replace(' role="doc-biblioentry"', "")
             self.write_page(pagename, title, body)
 
@@ -259,7 +257,7 @@ class Builder(Epub3Builder):
 
 
 def write_package(root: Path, title: str, spine: list[str]) -> None:
-    """Pack the pages of the spine, in this order, and all that they refer to."""
+    """Pack the pages of the spine in this order, and all files that they refer to."""
     properties = {"nav.xhtml": ' properties="nav"', COVER: ' properties="cover-image"'}
     files = dict.fromkeys(spine)
     for page in spine:
@@ -316,7 +314,7 @@ def write_package(root: Path, title: str, spine: list[str]) -> None:
     with zipfile.ZipFile(root.with_suffix(".epub"), "w") as epub:
 
         def add(name, data, how=zipfile.ZIP_DEFLATED):
-            # ZipInfo knows no time of the build: the same book is the same file.
+            # ZipInfo without a time: reproducible.
             epub.writestr(zipfile.ZipInfo(name), data, how)
 
         add("mimetype", "application/epub+zip", zipfile.ZIP_STORED)
@@ -327,7 +325,7 @@ def write_package(root: Path, title: str, spine: list[str]) -> None:
 
 
 def edition() -> int:
-    """When the book was changed last: the time of the commit, or of the newest page without git."""
+    """Time of the last change: SOURCE_DATE_EPOCH, the last commit, or without git the newest page."""
     if "SOURCE_DATE_EPOCH" in os.environ:
         return int(os.environ["SOURCE_DATE_EPOCH"])
     command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]

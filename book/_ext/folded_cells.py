@@ -1,9 +1,8 @@
-"""Sphinx extension: what the chapters fold, and under which words.
+"""Sphinx extension: folded solutions and folded code, with their labels.
 
-A solution is what stands below the heading 解答 of an exercise: prose, formulas and one code cell,
-tagged hide-cell. JupyterLab folds it by its heading, the pages by the <details> that MyST-NB puts
-around the cell; for these, the prose moves into the cell and the heading goes. Of a cell tagged
-hide-input only the code is folded: the words say whether it draws or checks.
+A solution is a section 解答 of an exercise: prose, formulas and one code cell tagged hide-cell.
+JupyterLab folds it by its heading. On the pages, move the prose into the <details> that MyST-NB puts
+around the cell, and drop the heading. Label code tagged hide-input as drawing or checking.
 """
 
 from docutils import nodes
@@ -16,7 +15,7 @@ CHECKS = "確かめるコード"
 
 
 class FoldSolutions(SphinxTransform):
-    """Before Sphinx collects the headings for its tables of contents."""
+    """Runs before Sphinx collects the headings."""
 
     default_priority = 400
 
@@ -27,7 +26,7 @@ class FoldSolutions(SphinxTransform):
 
     @staticmethod
     def fold(section: nodes.section) -> nodes.container:
-        """The cell, with what stands before it as part of its code, and the rest after its output."""
+        """The cell, with the nodes before it in its code, and those after it behind its output."""
         parts = section.children[1:]
         cells = [part for part in parts if part.get("hide_mode") == "all"]
         if len(cells) != 1:

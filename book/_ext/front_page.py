@@ -1,6 +1,6 @@
-"""Sphinx extension: what the first page says of the book, computed anew by each build.
+"""Sphinx extension: values on the first page, computed by each build.
 
-It stands there between double braces: {{ results }}, {{ minutes["01_dezero"] }}, {{ colab }}, {{ epub }}.
+{{ results }}, {{ minutes["01_dezero"] }}, {{ colab }}, {{ epub }}
 """
 
 import re
@@ -20,11 +20,11 @@ ARMS = {
     "sb3_zoo": "Stable-Baselines3（RL Zoo の設定）",
 }
 SOLVED = 475  # of CartPole-v1, as in the plan of the records
-CHARACTERS, LINES = 400, 20  # that a reader takes in per minute, of prose and of code
+CHARACTERS, LINES = 400, 20  # of prose and code, read per minute
 
 
 def results() -> str:
-    """Three programs under one protocol, as a table; README.md shows the same."""
+    """Table of three programs under one protocol; README.md has a copy."""
     solved, length, time = [], [], []
     for arm in ARMS:
         _, runs = read(PEERS / f"{arm}.jsonl")
@@ -39,7 +39,7 @@ def results() -> str:
 
 
 def minutes() -> dict[str, int]:
-    """How long each chapter takes to read, by the amount of its text and code."""
+    """Reading time of each chapter."""
     times = {}
     for path in (ROOT / "chapters").glob("*.md"):
         _, _, text = path.read_text(encoding="utf-8").split("---\n", 2)
@@ -51,7 +51,7 @@ def minutes() -> dict[str, int]:
 
 
 def offers_epub(config) -> bool:
-    """When `make epub` came first, as in pages.yml; the EPUB does not offer itself."""
+    """Whether `make epub` ran before, as in pages.yml. False inside the EPUB."""
     return EPUB.exists() and "epub_builder" not in config.extensions
 
 

@@ -1,8 +1,7 @@
-"""Sphinx extension: a page shows its text soon, on a slow phone too.
+"""Sphinx extension: a fast first paint, also on a slow phone.
 
-A browser shows nothing before it has every style sheet and every script of a page's head, one
-request for each, while it queues all pictures of the page beside them. So the pages of this book ask
-for one style sheet and one script, and a picture waits until the reader comes near.
+Style sheets and scripts in the head block rendering and compete with pictures. Bundle them into one
+style sheet and one script, and load pictures lazily.
 """
 
 import hashlib
@@ -13,8 +12,8 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-# Linked by book/templates/static/webpack-macros.html, as all.css and all.js; a digest of the content
-# comes between, so that no browser takes an old file that it has kept for a new page.
+# book/templates/static/webpack-macros.html links all.css and all.js; insert a digest of the content, so
+# that browsers do not use an outdated cached file.
 ALL = "_static/all"
 
 
@@ -27,7 +26,7 @@ def size_of(picture: Path) -> tuple[int, int]:
 
 
 def let_pictures_wait(app, pagename, templatename, context, doctree) -> None:
-    """With their sizes, which keep their places free: text must not jump when they come."""
+    """Load lazily, with sizes, so that the text does not jump."""
     sources = {name: Path(app.srcdir, uri) for uri, name in app.builder.images.items()}
 
     def waiting(tag: re.Match) -> str:
@@ -40,7 +39,7 @@ def let_pictures_wait(app, pagename, templatename, context, doctree) -> None:
 
 
 def without_unused_icons(styles: str, site: Path) -> str:
-    """The theme's style sheet names 1,900 icons of its font; the pages show a dozen."""
+    """Drop the rules of some 1,900 icons that no page shows."""
     sources = [*site.glob("*.html"), *site.glob("*/*.html"), *site.rglob("*.js")]
     shown = {
         name
@@ -56,7 +55,7 @@ def without_unused_icons(styles: str, site: Path) -> str:
 
 
 def write_and_link(site: Path, suffix: str, text: str) -> None:
-    """Pages that are not written anew link the file of an earlier build."""
+    """Also relink pages of an earlier build."""
     for old in site.glob(f"{ALL}*.{suffix}"):
         old.unlink()
     name = f"{ALL}.{hashlib.sha256(text.encode()).hexdigest()[:8]}.{suffix}"
@@ -68,10 +67,10 @@ def write_and_link(site: Path, suffix: str, text: str) -> None:
 
 
 class OneFile:
-    """One style sheet and one script in place of those that Sphinx and its extensions add."""
+    """Bundle the style sheets and the scripts of Sphinx and its extensions."""
 
     def __init__(self):
-        # Ordered sets of paths. The theme's template would link these two itself.
+        # Ordered sets of paths, starting with the two that the theme's template links.
         self.styles = dict.fromkeys(
             ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
         )
@@ -79,7 +78,7 @@ class OneFile:
 
     def collect(self, app, pagename, templatename, context, doctree) -> None:
         scripts = context["script_files"]
-        # What is deferred keeps nobody waiting; what has no name is written into the page.
+        # Deferred scripts do not block; inline ones have no filename.
         joined = [f for f in scripts if f.filename and "defer" not in f.attributes]
         self.styles |= {f.filename.split("?")[0]: None for f in context["css_files"]}
         self.scripts |= {f.filename.split("?")[0]: None for f in joined}
@@ -88,7 +87,7 @@ class OneFile:
 
     def write(self, app, exception) -> None:
         if exception is not None or not self.scripts:
-            return  # no page was written anew: the files of the last build hold
+            return  # no page was written: keep the last bundle
         site = Path(app.outdir)
         scripts = ((site / name).read_text(encoding="utf-8") for name in self.scripts)
         styles = "\n".join(self.read_style(site, name) for name in self.styles)
@@ -97,7 +96,7 @@ class OneFile:
 
     @staticmethod
     def read_style(site: Path, name: str) -> str:
-        """With the addresses in it as seen from where the one style sheet lies."""
+        """Text with its url()s relative to the bundle."""
 
         def moved(address: re.Match) -> str:
             target = posixpath.join(posixpath.dirname(name), address[1])
@@ -108,7 +107,7 @@ class OneFile:
 
 
 def are_light_without_script(app, exception) -> None:
-    """The theme's script sets the colours; where none runs, a page has those of the light."""
+    """Default to the light colours without JavaScript; the theme sets them by script."""
     if exception is None:
         for page in Path(app.outdir).rglob("*.html"):
             html = page.read_text(encoding="utf-8")
@@ -121,7 +120,7 @@ def begin(app) -> None:
     if app.builder.name == "html":
         files = OneFile()
         app.connect("html-page-context", let_pictures_wait)
-        # After the extensions that add files to the pages, and copy them
+        # After the extensions that add and copy files
         app.connect("html-page-context", files.collect, priority=900)
         app.connect("build-finished", files.write, priority=900)
         app.connect("build-finished", are_light_without_script)

@@ -1,9 +1,8 @@
-"""Sphinx extension: figures that answer, in the pages for browsers.
+"""Sphinx extension: interactive figures on the pages for browsers.
 
-A figure of the class live-NAME is a printed one wherever nothing can move: on paper, in the EPUB, in
-Jupyter, without JavaScript. Its page loads book/static/figures/NAME.js, which puts a live figure in
-place of the picture; a page without such figures loads no script of theirs. Below it stands what to
-notice, an admonition of the class dropdown, which is folded here as JupyterLab folds it.
+A figure of the class live-NAME is a picture on paper, in the EPUB, in Jupyter and without JavaScript.
+Only its page loads book/static/figures/NAME.js, which replaces the picture. The admonition of the class
+dropdown below it becomes <details>, folded as in JupyterLab.
 """
 
 import html
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def add_scripts(app, pagename, templatename, context, doctree) -> None:
-    """To this page alone, after its text, what the live figures share before all others."""
+    """Add the scripts to this page only, deferred, starting with the shared one."""
     names = {}
     for figure in doctree.findall(nodes.figure) if doctree else ():
         for name in figure["classes"]:
@@ -33,7 +32,7 @@ def add_scripts(app, pagename, templatename, context, doctree) -> None:
 
 class FoldNotes(SphinxPostTransform):
     builders = ("html",)
-    default_priority = 900  # when all references inside are resolved
+    default_priority = 900  # after references are resolved
 
     def run(self, **kwargs):
         for note in list(self.document.findall(nodes.admonition)):

@@ -1,12 +1,11 @@
 """Sphinx extension: the quizzes of the chapters, from book/quizzes/NAME.toml.
 
-A chapter names its quiz by an element whose content is for where no quiz is shown, as in Jupyter:
+A chapter includes its quiz by an element whose content is shown where no quiz can be, as in Jupyter:
 
     <p data-quiz="NAME">...</p>
 
-(JupyterLab shows a red warning in place of a directive that it does not know.) On the page an answer
-is a fold that holds its explanation: to choose it is to open it, without JavaScript too.
-book/static/quiz.js counts the right choices.
+(JupyterLab would show an unknown directive as a red warning.) On the page each answer is a <details>
+with its explanation, which works without JavaScript. book/static/quiz.js counts the right choices.
 """
 
 import re
@@ -29,13 +28,13 @@ logger = logging.getLogger(__name__)
 
 
 class QuizError(ValueError):
-    """What is wrong with a file of questions, and where."""
+    """An invalid file of questions: what is wrong, and where."""
 
 
 @dataclass(frozen=True)
 class Answer:
     text: str
-    why: str  # it is right, or what the reader who chooses it has misunderstood
+    why: str  # the reason, or the misunderstanding behind a wrong choice
     right: bool = False
 
 
@@ -49,7 +48,7 @@ WANTED = {str: "a text", list: "a list of tables", bool: "true or false"}
 
 
 def fields(entry: object, **kinds: type) -> dict:
-    """The entry, if it is a table of these fields; only what is true or false may be absent."""
+    """The entry, validated as a table of these fields. Only booleans are optional."""
     if not isinstance(entry, dict):
         raise QuizError(f"must be a table, is {entry!r}")
     if unknown := entry.keys() - kinds.keys():
@@ -62,7 +61,7 @@ def fields(entry: object, **kinds: type) -> dict:
 
 
 def listed(entries: list, what: str, make: Callable) -> list:
-    """Each of the entries, made; an error says in which of them it was found."""
+    """Convert each entry; an error names the entry by its number."""
     made = []
     for number, entry in enumerate(entries, 1):
         try:
@@ -89,7 +88,7 @@ def question_from(entry: object) -> Question:
 
 
 def read(path: Path) -> list[Question]:
-    """The questions of a file; QuizError says in a line which of them is wrong, and how."""
+    """The questions of a file. Raise QuizError with a one-line reason."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         entries = fields(data, questions=list)["questions"]
@@ -109,11 +108,11 @@ class quiz_question(nodes.General, nodes.Element):
 
 
 class quiz_answer(nodes.General, nodes.Element):
-    """The fold of an answer: its label, and what is to be seen once it is chosen."""
+    """A fold: the label of an answer, and its explanation."""
 
 
 class quiz_label(nodes.General, nodes.TextElement):
-    """What one chooses by."""
+    """The label of an answer."""
 
 
 def inline(text: str) -> list[nodes.Node]:

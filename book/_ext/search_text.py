@@ -1,9 +1,8 @@
 """Sphinx extension: the text of the pages, section by section, for book/static/search.js.
 
-Sphinx's own index knows a page as a set of words. Where a Japanese word ends depends on what
-stands around it, so the words of a query are often not those of the page. With the text itself a
-search looks for what was typed, and can show where it stands even without a web server.
-Fifteen pages are 135 KB of compressed text.
+Sphinx indexes words, but the words of a Japanese query are often segmented differently on the page.
+Search the text itself instead, which also gives excerpts without a web server. Fifteen pages are 135 KB
+of compressed text.
 """
 
 import json
@@ -14,9 +13,9 @@ from bs4 import BeautifulSoup, Comment, Tag
 from sphinx.search import SearchLanguage
 
 OUTPUT = "search_text.js"
-# Wrong answers are not what the book says.
+# Quizzes contain wrong answers.
 NOT_TEXT = "script, style, .headerlink, div.math, .quiz"
-# What begins and ends a line of its own; no match reaches across its border.
+# Elements that start and end a line; no match spans two lines.
 BLOCKS = set(
     "h1 h2 h3 h4 h5 h6 p div section figure figcaption ul ol li dl dt dd table tr pre "
     "details summary".split()
@@ -43,7 +42,7 @@ def plain(element: Tag) -> str:
 
 
 def is_term(bold: Tag) -> bool:
-    """Neither a whole sentence nor a heading that a cell has printed."""
+    """False for whole sentences and for headings printed by a cell."""
     is_printed = bold.find_parent(class_="cell_output")
     return not is_printed and not re.search("[、。]", bold.get_text())
 
@@ -51,8 +50,8 @@ def is_term(bold: Tag) -> bool:
 class Page:
     """One page as {url, title, sections: [{id, title, defines, lines}]}.
 
-    A term of the glossary is a section too. `defines` lists what the prose of a section writes in
-    bold, as the chapters do where they introduce a term.
+    A term of the glossary is a section too. `defines` lists the bold words of a section's prose: terms
+    that it introduces.
     """
 
     def __init__(self, url: str, article: Tag):
@@ -70,7 +69,7 @@ class Page:
         self.record["sections"].append(section)
 
     def end_line(self):
-        # In <pre> one line of code or output is one line here. Nobody looks for one without a letter.
+        # Keep the lines of <pre>; drop lines without a letter.
         for line in self.line.split("\n"):
             line = re.sub(r'\s+|"""', " ", line).strip()
             if re.search(r"[^\W\d_]", line):
@@ -122,7 +121,7 @@ def write_search_text(app, exception):
 
 
 class NoWords(SearchLanguage):
-    """Keeps Sphinx from cutting the pages into words that nobody asks for."""
+    """Turn off the word index of Sphinx."""
 
     lang = "ja"
     language_name = "Japanese"

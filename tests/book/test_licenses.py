@@ -1,4 +1,4 @@
-"""What the site, the zip and the EPUB carry of others is listed, and the list comes with them."""
+"""THIRD_PARTY_LICENSES.txt lists all that the site, the zip and the EPUB contain of others."""
 
 import fnmatch
 import re
@@ -6,13 +6,8 @@ import zipfile
 
 import pytest
 
-from built import HTML, ROOT
-
-pytest.importorskip("PIL", reason="the book is made with requirements.txt installed")
-
 import site_files  # book/_ext/site_files.py
-
-pytestmark = pytest.mark.book
+from built import HTML, ROOT
 
 NAME = "THIRD_PARTY_LICENSES.txt"
 TEXT = (ROOT / NAME).read_text(encoding="utf-8")
@@ -23,19 +18,19 @@ ENTRIES = {
 
 
 def field(entry: str, name: str) -> str:
-    """What follows after the name, with the lines that continue it."""
+    """The value of a field, including its continuation lines."""
     found = re.search(rf"^    {name}: (.*(?:\n        .*)*)", entry, re.MULTILINE)
     return " ".join(found[1].split())
 
 
 def patterns(entry: str) -> list[str]:
-    """Where the work is found in the site."""
+    """Patterns of the files of the site."""
     in_the_site = re.split(r";|EPUB:|zip:|none", field(entry, "Files"))[0]
     return in_the_site.split()
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
-def test_an_entry_names_author_and_licence_and_files(entry):
+def test_entry_names_author_licence_and_files(entry):
     assert re.search(r"^    https://\S+", entry, re.MULTILINE)
     assert re.search(r"^    Copyright ?\S", entry, re.MULTILINE)
     texts = dict(zip(LICENSES[::2], LICENSES[1::2], strict=True))
@@ -56,11 +51,11 @@ def test_every_file_of_the_site_is_ours_or_listed():
         for name in [path.relative_to(HTML).as_posix()]
         if not any(fnmatch.fnmatch(name, p) for p in [*listed, "_static/all.*"])
     ]
-    assert not unknown, "whose are these?"
+    assert not unknown, "unlisted files"
 
 
-def test_everybody_whom_a_file_of_the_site_names_is_listed():
-    """Banners survive when files are joined and shortened; so they tell what is inside."""
+def test_everyone_named_in_a_banner_is_listed():
+    """Licence banners survive joining and minifying."""
     found = set()
     for path in [*HTML.glob("_static/**/*.css"), *HTML.glob("_static/**/*.js")]:
         text = path.read_text(encoding="utf-8")
@@ -77,7 +72,7 @@ def test_everybody_whom_a_file_of_the_site_names_is_listed():
     assert not [name for name in names if name.lower() not in TEXT.lower()]
 
 
-def test_site_and_zip_carry_the_list():
+def test_site_and_zip_include_the_list():
     wanted = (ROOT / NAME).read_bytes()
     assert (HTML / NAME).read_bytes() == wanted
     with zipfile.ZipFile(HTML / site_files.ZIP) as archive:
