@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book epub test test-all lint links lab execute bench experiments policies requirements clean distclean
+.PHONY: help venv book epub test test-all lint links lab execute bench experiments figures policies requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -83,6 +83,9 @@ experiments: venv ## 実験の記録を作る (PLAN=05_diagnosis や ARM=double 
 	@$(BIN)/python -m rlbook_helpers.experiments plan $(or $(PLAN:%=chapters/plans/%.toml),$(PLANS)) \
 	  $(addprefix --arm ,$(ARM)) --jobs 2 --out chapters/data/runs
 
+figures: venv ## 動く図のデータと、その代わりの絵を書きなおす
+	@$(BIN)/python tools/figures
+
 policies: venv ## 章と、動く図で使う方策を学習しなおす
 	@$(BIN)/python -m rlbook_helpers.experiments policy lander --seed 50 --at 50000 200000 \
 	  --out chapters/data/policies
@@ -91,7 +94,7 @@ policies: venv ## 章と、動く図で使う方策を学習しなおす
 	@$(BIN)/python -m rlbook_helpers.experiments policy original --seed 50 --at 25000 \
 	  --set episodes=None --set steps=25000 --set sync_interval=None --set sync_steps=100 \
 	  --out book/figures/policies
-	@$(BIN)/python tools/figures
+	@$(MAKE) figures
 
 # Needs uv: pip install uv
 requirements: ## requirements.txt のバージョンを選び直す
