@@ -69,7 +69,7 @@ lab: venv ## JupyterLab で章を開く (.md をダブルクリックすると�
 	@$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/chapters
 
 execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で一つだけ)
-	@$(BIN)/python tools/execute.py $(CHAPTER)
+	@$(BIN)/python tools/execute.py $(CHAPTER) $(if $(DISCARD),--discard)
 
 bench: venv ## 学習の速さを、倒立振子と月面着陸で比べる (ARGS="--steps 4000 --rounds 5")
 	@$(BIN)/python benchmarks/run.py $(ARGS)

@@ -2,6 +2,7 @@
 
     python tools/execute.py             every chapter
     python tools/execute.py 04_dqn      one of them (04 or chapters/04_dqn.md will do as well)
+    python tools/execute.py --discard   also where cells stand only in the .ipynb
 
 Reproducible: write no versions, times, random ids or paths of the machine into the notebooks.
 """
@@ -9,6 +10,7 @@ Reproducible: write no versions, times, random ids or paths of the machine into 
 import argparse
 import base64
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -67,6 +69,33 @@ def read_pair(md_path):
     return md_path.read_text(encoding="utf-8"), to_myst(notebook, md_path)
 
 
+def id_of(cell):
+    return hashlib.sha1(cell.source.encode()).hexdigest()[:8]
+
+
+def refuse_to_overwrite(md_path, chapter):
+    """Stop at a cell that somebody wrote into the .ipynb: its id is not ours, the .md does not have it."""
+    path = md_path.with_suffix(".ipynb")
+    if not path.exists():
+        return
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ChapterError(
+            f"{path.name} を読めないので、上書きしません。要らなければ消してください / "
+            f"cannot read it; delete it if you do not need it ({error})"
+        ) from None
+    kept = {cell.source for cell in chapter.cells}
+    for cell in cells:
+        if cell.source not in kept and cell.get("id", "")[:8] != id_of(cell):
+            first_line = cell.source.strip().partition("\n")[0]
+            raise ChapterError(
+                f"{path.name} だけにあるセルが消えてしまいます: {first_line!r}。{md_path.name} に写すか、"
+                f"要らなければ make execute CHAPTER={md_path.stem} DISCARD=1 と打ってください / "
+                f"copy this cell to the .md, or discard it with DISCARD=1"
+            )
+
+
 def read_notebook(md_path):
     """Convert a chapter to a notebook without outputs; ids depend only on the sources."""
     notebook = jupytext.read(md_path)
@@ -74,7 +103,7 @@ def read_notebook(md_path):
     notebook.metadata = nbformat.from_dict({**notebook.metadata, **METADATA})
     seen = {}
     for cell in notebook.cells:
-        short = hashlib.sha1(cell.source.encode()).hexdigest()[:8]
+        short = id_of(cell)
         seen[short] = seen.get(short, 0) + 1
         cell.id = short if seen[short] == 1 else f"{short}-{seen[short]}"
     notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first format with cell ids
@@ -171,8 +200,10 @@ def write(path, text):
     os.replace(temporary, path)
 
 
-def execute(md_path):
+def execute(md_path, discard=False):
     notebook = read_notebook(md_path)
+    if not discard:
+        refuse_to_overwrite(md_path, notebook)
     run(notebook, md_path)
     lighten(notebook)
     nbformat.validate(notebook)
@@ -217,10 +248,17 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapter", nargs="?")
+    parser.add_argument(
+        "--discard", action="store_true", help="drop cells of the .ipynb"
+    )
+    arguments = parser.parse_args()
+    # Kernels inherit it: whatever the home is like, no cell prints Matplotlib's notice of it.
+    os.environ["MPLCONFIGDIR"] = str(CHAPTERS.parent / "_build" / "matplotlib")
+    importlib.import_module("matplotlib.font_manager")  # builds the font cache
     try:
-        for md_path in find_chapters(parser.parse_args().chapter):
+        for md_path in find_chapters(arguments.chapter):
             print(f"{md_path.name} を実行しています / executing ...", flush=True)
-            execute(md_path)
+            execute(md_path, arguments.discard)
     except ChapterError as error:
         sys.exit(str(error))
 

@@ -159,23 +159,55 @@ REFUSED = {
 }
 
 
+def chapter_of(folder, *cells):
+    """A chapter and the notebook of its last execution, without outputs."""
+    chapter = folder / "99_chapter.md"
+    head = (ROOT / "chapters" / "01_dezero.md").read_text("utf-8").split("---\n")[1]
+    fences = (f"```{{code-cell}} ipython3\n{code}\n```\n\n" for code in cells)
+    chapter.write_text(f"---\n{head}---\n\n{''.join(fences)}", encoding="utf-8")
+    notebook = execute.read_notebook(chapter)
+    execute.nbformat.write(notebook, chapter.with_suffix(".ipynb"))
+    return chapter
+
+
 @pytest.mark.parametrize(("cell", "said"), REFUSED.values(), ids=REFUSED)
 def test_failed_execution_leaves_the_notebook_unchanged(tmp_path, cell, said):
-    chapter = tmp_path / "99_chapter.md"
-    head = (ROOT / "chapters" / "01_dezero.md").read_text("utf-8").split("---\n")[1]
-    cells = "".join(
-        f"```{{code-cell}} ipython3\n{code}\n```\n\n" for code in ("print(1)", cell)
-    )
-    text = f"---\n{head}---\n\n{cells}"
-    chapter.write_text(text, encoding="utf-8")
-    chapter.with_suffix(".ipynb").write_text("the last record")
+    chapter = chapter_of(tmp_path, "print(1)", cell)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(execute.ChapterError) as caught:
         execute.execute(chapter)
     for part in ("99_chapter.md", *said):
         assert part in str(caught.value)
-    assert chapter.read_text(encoding="utf-8") == text
-    assert chapter.with_suffix(".ipynb").read_text() == "the last record"
-    assert len(list(tmp_path.iterdir())) == 2
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("written", ["added", "changed", "damaged"])
+def test_execution_does_not_overwrite_what_somebody_wrote(tmp_path, written):
+    chapter = chapter_of(tmp_path, "print(1)")
+    path = chapter.with_suffix(".ipynb")
+    notebook = execute.nbformat.read(path, as_version=4)
+    if written == "added":
+        notebook.cells.append(execute.nbformat.v4.new_code_cell("mine = 1"))
+    else:
+        notebook.cells[0].source = "mine = 1"
+    execute.nbformat.write(notebook, path)
+    if written == "damaged":
+        path.write_bytes(path.read_bytes()[:-9])
+    before = path.read_bytes()
+    with pytest.raises(execute.ChapterError, match="99_chapter.ipynb"):
+        execute.execute(chapter)
+    assert path.read_bytes() == before
+    execute.execute(chapter, discard=True)
+    assert "mine" not in path.read_text("utf-8")
+
+
+def test_execution_follows_the_md(tmp_path):
+    """A cell that was executed before and is gone from the .md is nobody's note."""
+    chapter = chapter_of(tmp_path, "print(1)", "print(1)", "print(2)")
+    text = chapter.read_text("utf-8").replace("print(2)", "print(3)")
+    chapter.write_text(text, encoding="utf-8")
+    execute.execute(chapter)
+    assert "print(3)" in chapter.with_suffix(".ipynb").read_text("utf-8")
 
 
 def test_unknown_chapter_is_refused():
