@@ -1,8 +1,7 @@
-"""The programs that measure, with little work; `run.py` has tests in test_speed.py."""
+"""The benchmarks, with little work. test_speed.py tests `run.py`."""
 
 import dataclasses
 import json
-import subprocess
 import sys
 import tomllib
 
@@ -14,6 +13,7 @@ import jobs
 import measuring
 import peers
 from rlbook_helpers.experiments import records
+from rlbook_helpers.experiments.__main__ import main
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.sweeps import run_seed
 
@@ -43,7 +43,7 @@ class Counter:
         self.calls.append("sync")
 
 
-def test_the_loop_ends_episodes_and_tells_an_end_from_a_cut():
+def test_loop_passes_done_for_ends_but_not_for_cuts():
     both = Counter()
     loop = measuring.training(both, both, seed=7, sync_interval=2)
     assert [next(loop) for _ in range(7)] == [0, 0, 1, 1, 1, 2, 2]
@@ -73,8 +73,8 @@ def test_loops_take_turns_until_all_have_ended():
     assert all(s > 0 for s in seconds.values())
 
 
-def test_two_jobs_are_timed_against_one(monkeypatch, tmp_path, capsys):
-    """The real command is too slow here: faked are its duration, two rounds of it."""
+def test_jobs_benchmark_times_two_jobs_against_one(monkeypatch, tmp_path, capsys):
+    """With a fake command and clock."""
     commands, clock = [], [0.0]
 
     def run(command, check):
@@ -96,27 +96,23 @@ def test_two_jobs_are_timed_against_one(monkeypatch, tmp_path, capsys):
     assert all(c[c.index("--seeds") + 1] == "1000-1002" for c in commands)
 
 
-def test_the_timed_command_is_one_that_works(monkeypatch, tmp_path):
-    """Once for real, with one job and runs that are over soon."""
-    real, done = subprocess.run, []
+def test_timed_command_works(monkeypatch):
+    """The arguments of the real command, in this process and with short runs."""
 
     def run(command, check):
-        little = ["--set", "steps=200"]
-        done.append(real([*command, *little], check=check, capture_output=True))
+        arguments = command[command.index("run") :]
+        assert command[1:3] == ["-m", "rlbook_helpers.experiments"] and check
+        assert main([*arguments, "--set", "steps=200"]) == 0
 
     monkeypatch.setattr(jobs.subprocess, "run", run)
     assert jobs.seconds(1, 2) > 0
-    assert len(done) == 1
 
 
-@pytest.mark.parametrize(
-    ("program", "wrong"),
-    [(jobs, ["--seeds", "1"]), (jobs, ["--rounds", "0"])],
-)
-def test_wrong_numbers_are_refused(program, wrong, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["program", *wrong])
+@pytest.mark.parametrize("wrong", [("--seeds", "1"), ("--rounds", "0")])
+def test_jobs_benchmark_refuses_bad_numbers(wrong, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jobs.py", *wrong])
     with pytest.raises(SystemExit):
-        program.main()
+        jobs.main()
     assert wrong[0] in capsys.readouterr().err
 
 
@@ -127,14 +123,14 @@ def run_peer(kind, options):
     return peers.run(peers.Contestant(kind, options), 3, checkpoint_steps=100)
 
 
-def test_every_contestant_of_the_plan_can_be_run():
+def test_plan_lists_the_contestants():
     assert {name for kind in peers.RUN for name in PEERS[kind]} == {
         *("stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
     }
     assert set(PEERS["book"].values()) <= set(PRESETS)
 
 
-def test_the_books_own_run_is_that_of_its_command(monkeypatch):
+def test_run_of_the_book_equals_run_seed(monkeypatch):
     little = dataclasses.replace(PRESETS["stable"], steps=200)
     monkeypatch.setitem(PRESETS, "stable", little)
     run = run_peer("book", "stable")
@@ -143,7 +139,7 @@ def test_the_books_own_run_is_that_of_its_command(monkeypatch):
     assert set(run["versions"]) == {"numpy", "gymnasium"}
 
 
-def test_the_literal_loop_takes_every_end_for_the_end():
+def test_literal_loop_takes_every_end_for_done():
     options = {"episodes": 10, "sync_interval": 5}
     run = run_peer("literal", options)
     assert run["seed"] == 3 and len(run["evaluation"]) == 100
@@ -151,7 +147,7 @@ def test_the_literal_loop_takes_every_end_for_the_end():
     assert run == run_peer("literal", options) | {"seconds": run["seconds"]}
 
 
-def test_a_policy_of_stable_baselines3_is_the_one_that_it_predicts():
+def test_policy_of_stable_baselines3_equals_its_predict():
     dqn = pytest.importorskip("stable_baselines3").DQN
     env = gym.make("CartPole-v1")
     model = dqn("MlpPolicy", env, seed=0, policy_kwargs={"net_arch": [12, 8]})
@@ -162,7 +158,7 @@ def test_a_policy_of_stable_baselines3_is_the_one_that_it_predicts():
 
 
 @pytest.mark.parametrize("loss", ["huber", "mse"])
-def test_stable_baselines3_trains_with_the_loss_of_the_plan(loss, monkeypatch):
+def test_stable_baselines3_uses_the_loss_of_the_plan(loss, monkeypatch):
     pytest.importorskip("stable_baselines3")
     import torch.nn.functional as F
 

@@ -1,4 +1,4 @@
-"""What is measured on the way: greedy policy, estimate, and the return that matches it."""
+"""Checkpoints of a training: reward of the greedy policy, estimate, and matching return."""
 
 import gymnasium as gym
 import numpy as np
@@ -30,7 +30,7 @@ class Corridor(gym.Env):
 
 
 def corridor_agent():
-    """Its value of state t is 10 t + 1, whatever the action."""
+    """An agent whose value of state t is 10 t + 1 for both actions."""
     agent = StableDQNAgent(gamma=0.5, state_size=1, seed=0)
     for p in agent.qnet.params():
         p.data[...] = 0
@@ -40,27 +40,24 @@ def corridor_agent():
     return agent
 
 
-def test_a_terminated_episode_counts_rewards_alone():
-    point = measure(Corridor(), corridor_agent(), step=7, seed=0)
-    assert point == (7, 6.0, 1.0, 2 + 1 + 0.5)
+@pytest.mark.parametrize(
+    ("limit", "total", "matched"),
+    [
+        (99, 6.0, 2 + 1 + 0.5),  # terminated: rewards alone
+        (2, 4.0, 2 + 1 + 0.25 * 21),  # truncated: plus the estimate of the last state
+        (3, 6.0, 2 + 1 + 0.5),  # both: terminated
+    ],
+)
+def test_matched_return_adds_the_estimate_after_truncation(limit, total, matched):
+    point = measure(Corridor(limit), corridor_agent(), step=7, seed=0)
+    assert point == (7, total, 1.0, matched)
 
 
-def test_a_truncated_episode_goes_on_with_the_estimate_of_its_last_state():
-    point = measure(Corridor(limit=2), corridor_agent(), step=7, seed=0)
-    assert point == (7, 4.0, 1.0, 2 + 1 + 0.25 * 21)
-
-
-def test_an_end_that_is_both_is_terminated():
-    point = measure(Corridor(limit=3), corridor_agent(), step=7, seed=0)
-    assert point.matched_return == 3.5
-
-
-def test_watching_changes_nothing_and_measures_in_time():
-    plain = StableDQNAgent(seed=0)
-    agent = StableDQNAgent(seed=0)
-    wanted = train(gym.make("CartPole-v1"), plain, steps=250, sync_interval=2, seed=1)
-    checkpoints = Checkpoints(agent, gym.make("CartPole-v1"), every=100, seed=5)
+def test_checkpoints_do_not_change_the_training():
     env, options = gym.make("CartPole-v1"), {"steps": 250, "sync_interval": 2}
+    wanted = train(env, StableDQNAgent(seed=0), **options, seed=1)
+    agent = StableDQNAgent(seed=0)
+    checkpoints = Checkpoints(agent, gym.make("CartPole-v1"), every=100, seed=5)
     again = train(env, agent, **options, seed=1, on_step=checkpoints)
     assert again.returns == wanted.returns
     np.testing.assert_array_equal(again.average_losses, wanted.average_losses)
@@ -72,7 +69,7 @@ def test_watching_changes_nothing_and_measures_in_time():
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
-def test_the_scale_is_mean_and_deviation_of_what_was_seen(scale):
+def test_scale_is_mean_and_deviation_of_seen_states(scale):
     states = np.random.default_rng(0).standard_normal((500, 3)) * scale + 7
     states[:, 2] = 4.0  # never changes
     running = RunningScale(3)

@@ -1,13 +1,12 @@
-"""The agent of the package against the original's algorithm, written literally on DeZero."""
+"""The agent of the package against the algorithm of the notebook, written with DeZero alone."""
 
 import numpy as np
 import pytest
+from test_agents import arrays, transitions
 
 from floor import FloorAgent
 from literal import LiteralAgent
 from rlbook_helpers import DQNAgent
-
-LAYERS = ("l1", "l2", "l3")
 
 
 @pytest.fixture
@@ -21,35 +20,14 @@ def global_random_state():
     random.setstate(kept[1])
 
 
-def transitions(count, seed=0):
-    rng = np.random.default_rng(seed)
-    for _ in range(count):
-        state, next_state = rng.standard_normal((2, 4), dtype=np.float32)
-        yield (
-            state,
-            int(rng.integers(2)),
-            float(rng.random()),
-            next_state,
-            bool(rng.random() < 0.2),
-        )
-
-
-def arrays(net):
-    return [
-        a
-        for name in LAYERS
-        for a in (getattr(net, name).W.data, getattr(net, name).b.data)
-    ]
-
-
 @pytest.fixture
 def pair(global_random_state):
-    """Both agents with the same weights and full buffers; ours hands its batches to the other."""
+    """Both agents with the same weights. The buffer of ours lacks one for a batch."""
     ours, literal = DQNAgent(seed=0), LiteralAgent(0)
     for transition in transitions(31):
         ours.update(*transition)
     for a, net in ((ours.qnet, literal.qnet), (ours.qnet_target, literal.qnet_target)):
-        for name in LAYERS:
+        for name in ("l1", "l2", "l3"):
             getattr(net, name).W.data = getattr(a, name).W.data.copy()
             getattr(net, name).b.data = getattr(a, name).b.data.copy()
     return ours, literal
@@ -64,7 +42,7 @@ def learn_both(ours, literal, transition):
     return loss, literal.learn(*batches[0])
 
 
-def test_one_update_is_that_of_the_literal_version(pair):
+def test_one_update_equals_the_literal_version(pair):
     ours, literal = pair
     loss, literal_loss = learn_both(ours, literal, next(transitions(1, seed=1)))
     assert loss == pytest.approx(float(literal_loss), rel=1e-5)
@@ -72,7 +50,7 @@ def test_one_update_is_that_of_the_literal_version(pair):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
 
 
-def test_a_thousand_updates_stay_together(pair):
+def test_thousand_updates_stay_close(pair):
     """Rounding differs (float32 here, partly float64 there) and grows slowly."""
     ours, literal = pair
     for k, transition in enumerate(transitions(1000, seed=1)):
@@ -85,16 +63,14 @@ def test_a_thousand_updates_stay_together(pair):
         np.testing.assert_allclose(a, b, atol=0.01)
 
 
-def test_the_floor_is_the_same_algorithm():
+def test_floor_of_the_benchmark_is_the_same_algorithm():
     """What the speed is measured against must not be a simpler computation."""
     ours, floor = DQNAgent(seed=0), FloorAgent(0)
     for a, b in zip(floor.params, arrays(ours.qnet)):
         a[...] = b
     floor.sync_qnet()
-    floor.rng, ours.replay_buffer.rng = (
-        np.random.default_rng(5),
-        np.random.default_rng(5),
-    )
+    floor.rng = np.random.default_rng(5)
+    ours.replay_buffer.rng = np.random.default_rng(5)
     for transition in transitions(200):
         a, b = ours.update(*transition), floor.update(*transition)
         assert (a is None) == (b is None)

@@ -1,4 +1,4 @@
-"""Recorded policies: written, read again, refused when they are something else."""
+"""Policy files: written, read again, refused when they hold something else."""
 
 import dataclasses
 import pickle
@@ -25,11 +25,10 @@ def files(tmp_path_factory):
     return policies.record(LITTLE, 3, [60, 120], tmp_path_factory.mktemp("policies"))
 
 
-def test_a_recorded_policy_acts_as_the_agent_did(files):
+def test_recorded_policy_acts_like_the_agent(files):
     env = LITTLE.make_env()
     agent = LITTLE.make_agent(env, 3)
-    about = {"seed": 3}
-    early = policies.of_agent(agent, about)
+    early = policies.of_agent(agent, {"seed": 3})
     train(env, agent, steps=120, seed=3)
     assert [path.name for path in files] == ["000060.npz", "000120.npz"]
     policy = policies.load(files[1])
@@ -47,13 +46,13 @@ def test_a_recorded_policy_acts_as_the_agent_did(files):
     assert (early.Ws[0] != policy.Ws[0]).any()  # a copy, which learning leaves alone
 
 
-def test_a_seed_gives_the_same_file_again(files, tmp_path):
+def test_seed_gives_the_same_file_again(files, tmp_path):
     (again,) = policies.record(LITTLE, 3, [60], tmp_path)
     assert again.read_bytes() == files[0].read_bytes()
 
 
 @pytest.mark.parametrize("kept", [0, 10, 2_000, -1])
-def test_a_torn_file_is_refused(files, tmp_path, kept):
+def test_torn_file_is_refused(files, tmp_path, kept):
     path = tmp_path / "x.npz"
     path.write_bytes(files[0].read_bytes()[:kept])
     with pytest.raises(ValueError, match=r"x\.npz"):
@@ -85,7 +84,7 @@ def contents(path):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_does_not_fit_is_refused(files, tmp_path, change):
+def test_bad_contents_are_refused(files, tmp_path, change):
     path = tmp_path / "x.npz"
     arrays = {k: v for k, v in (contents(files[0]) | change).items() if v is not None}
     np.savez(path, **arrays)
@@ -95,13 +94,12 @@ def test_what_does_not_fit_is_refused(files, tmp_path, change):
 
 def test_foreign_files_are_refused(tmp_path):
     path = tmp_path / "x.npz"
-    path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ValueError, match=r"x\.npz"):
-        policies.load(path)
-    np.save(tmp_path / "one.npy", np.zeros(3))
-    (tmp_path / "one.npy").rename(path)
-    with pytest.raises(ValueError, match=r"x\.npz"):
-        policies.load(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    for data in (path.read_bytes(), pickle.dumps(Bomb())):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"x\.npz"):
+            policies.load(path)
     with pytest.raises(FileNotFoundError):
         policies.load(tmp_path / "none.npz")
 
@@ -116,7 +114,7 @@ def test_weights_too_large_to_unpack_are_refused(files, tmp_path):
         policies.load(path)
 
 
-def test_a_save_that_fails_leaves_what_was_there(files, tmp_path, monkeypatch):
+def test_failed_save_keeps_the_old_file(files, tmp_path, monkeypatch):
     path = tmp_path / "x.npz"
     policy = policies.load(files[0])
     policies.save(path, policy)
@@ -133,26 +131,21 @@ def test_a_save_that_fails_leaves_what_was_there(files, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
 
 
-def test_the_policy_of_a_patient_is_not_recorded(tmp_path):
+def test_policy_of_a_patient_is_refused(tmp_path):
     sick = PatientPreset(episodes=None, steps=100, patient="no_mask")
     with pytest.raises(TypeError, match="patient='no_mask'"):
         policies.record(sick, 0, [100], tmp_path)
 
 
 @pytest.mark.parametrize("at", [[0], [121], [1.5]])
-def test_steps_beyond_the_training_are_refused(at, tmp_path):
+def test_steps_outside_the_training_are_refused(at, tmp_path):
     with pytest.raises((ValueError, TypeError), match="at"):
         policies.record(LITTLE, 3, at, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-CHAPTER_4 = dataclasses.replace(
-    PRESETS["original"],
-    episodes=None,
-    steps=25_000,
-    sync_interval=None,
-    sync_steps=100,
-)
+IN_STEPS = {"episodes": None, "steps": 25_000, "sync_interval": None, "sync_steps": 100}
+CHAPTER_4 = dataclasses.replace(PRESETS["original"], **IN_STEPS)
 
 
 @pytest.mark.parametrize(
@@ -163,11 +156,8 @@ CHAPTER_4 = dataclasses.replace(
         ("original", CHAPTER_4, [25_000]),
     ],
 )
-def test_the_recorded_policies_come_from_their_preset_and_seed(name, preset, steps):
-    """The first episodes of the training, made again: before rounding grows.
-
-    Of the lander, whose rewards tell more, all of the first 300 steps; of the poles two.
-    """
+def test_recorded_policies_come_from_preset_and_seed(name, preset, steps):
+    """Repeat the first 300 steps, before rounding grows: all episodes of the lander, two of CartPole."""
     if name == "lander":
         pytest.importorskip("Box2D")
     env = preset.make_env()

@@ -1,4 +1,4 @@
-"""What must hold for any input: hypothesis looks for one for which it does not."""
+"""Properties of any input. hypothesis searches for a counterexample."""
 
 import dataclasses
 import json
@@ -10,12 +10,12 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlbook_helpers import ReplayBuffer, one_hot
+from rlbook_helpers import ReplayBuffer
 from rlbook_helpers.experiments import policies, records
 from rlbook_helpers.experiments.presets import PRESETS, Preset
 from rlbook_helpers.stable import LinearSchedule
 
-# Examples are the same in every run, and none is too slow on a busy machine.
+# The same examples in every run, without a limit of time on a busy machine
 settings.register_profile("book", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("book")
 
@@ -31,7 +31,7 @@ TRANSITION = st.tuples(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """One for all examples, which overwrite each other's file."""
+    """One folder for all examples. Each overwrites the file of the last."""
     return tmp_path_factory.mktemp("properties")
 
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     moves=st.lists(st.one_of(TRANSITION, st.just("sample")), max_size=40),
     seed=st.integers(0, 2**31),
 )
-def test_a_buffer_is_a_list_of_the_newest(buffer_size, share, moves, seed):
+def test_buffer_is_a_list_of_the_newest(buffer_size, share, moves, seed):
     batch_size = 1 + int(share * (buffer_size - 1))
     buffer = ReplayBuffer(buffer_size, batch_size, action_size=4, seed=seed)
     added = []
@@ -72,34 +72,11 @@ def test_a_buffer_is_a_list_of_the_newest(buffer_size, share, moves, seed):
         assert len(rows) == batch_size
 
 
-# One-hot
-
-
-@given(st.integers(0, 2), st.integers(0, 3))
-def test_one_hot_is_undone_by_its_largest(y, x):
-    vector = one_hot((y, x))
-    assert vector.shape == (1, 12) and vector.dtype == np.float32
-    assert divmod(int(vector.argmax()), 4) == (y, x)
-    assert vector.sum() == 1 and set(vector.ravel().tolist()) == {0, 1}
-
-
-@given(st.tuples(st.integers(), st.integers()))
-def test_one_hot_refuses_what_is_no_cell(cell):
-    y, x = cell
-    if 0 <= y < 3 and 0 <= x < 4:
-        assert one_hot(cell)[0, 4 * y + x] == 1
-    else:
-        with pytest.raises(
-            ValueError, match=f"state の [yx] は .* {y if not 0 <= y < 3 else x}"
-        ):
-            one_hot(cell)
-
-
 # Schedules
 
 
 @given(NUMBER, NUMBER, st.integers(1, 10**6), st.integers(0, 10**7))
-def test_a_schedule_goes_straight_from_start_to_end(start, end, steps, step):
+def test_schedule_is_a_straight_line_and_then_constant(start, end, steps, step):
     schedule = LinearSchedule(start, end, steps)
     slack = 1e-9 * (1 + abs(start) + abs(end))
     value = schedule(step)
@@ -130,9 +107,7 @@ def record(tmp_path_factory):
 
 
 @given(data=st.data())
-def test_a_record_torn_at_any_byte_keeps_its_whole_lines_and_can_go_on(
-    data, record, folder
-):
+def test_torn_record_keeps_whole_lines_and_goes_on(data, record, folder):
     path = folder / "x.jsonl"
     kept = data.draw(st.integers(0, len(record)))
     path.write_bytes(record[:kept])
@@ -146,7 +121,7 @@ def test_a_record_torn_at_any_byte_keeps_its_whole_lines_and_can_go_on(
 
 
 @given(data=st.data())
-def test_a_record_with_any_other_byte_is_read_or_refused_by_name(data, record, folder):
+def test_record_with_a_changed_byte_is_read_or_refused(data, record, folder):
     path = folder / "x.jsonl"
     changed = bytearray(record)
     changed[data.draw(st.integers(0, len(record) - 1))] = data.draw(st.integers(0, 255))
@@ -171,9 +146,7 @@ JSON = st.recursive(
 
 
 @given(field=st.sampled_from(["seed", "steps", "seconds", "evaluation"]), value=JSON)
-def test_a_record_with_something_else_for_a_number_is_refused(
-    field, value, record, folder
-):
+def test_record_with_a_changed_number_is_read_or_refused(field, value, record, folder):
     path = folder / "x.jsonl"
     run = json.dumps({**made_up_run(9), field: value}).encode()
     path.write_bytes(record + run + b"\n")
@@ -185,7 +158,7 @@ def test_a_record_with_something_else_for_a_number_is_refused(
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"\xff\xfe", b"1" * 10_000])
-def test_a_hostile_line_is_refused(line, record, tmp_path):
+def test_hostile_line_of_a_record_is_refused(line, record, tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_bytes(record + line + b"\n")
     with pytest.raises(ValueError, match=r"x\.jsonl の 6 行目"):
@@ -204,7 +177,7 @@ def weights(tmp_path_factory):
 
 
 @given(data=st.data())
-def test_weights_torn_at_any_byte_are_refused(data, weights, folder):
+def test_torn_weights_are_refused(data, weights, folder):
     path = folder / "x.npz"
     path.write_bytes(weights[: data.draw(st.integers(0, len(weights) - 1))])
     with pytest.raises(ValueError, match=r"x\.npz は方策のファイルではありません"):
@@ -212,8 +185,8 @@ def test_weights_torn_at_any_byte_are_refused(data, weights, folder):
 
 
 @given(data=st.data())
-def test_weights_with_any_other_byte_are_read_or_refused_by_name(data, weights, folder):
-    """Most of the bytes that are not weights stand around the marks of the zip."""
+def test_weights_with_a_changed_byte_are_read_or_refused(data, weights, folder):
+    """Half of the changes are near the headers of the zip."""
     marks = [k for k in range(len(weights)) if weights[k : k + 2] == b"PK"]
     near = st.builds(int.__add__, st.sampled_from(marks), st.integers(0, 150))
     place = data.draw(near | st.integers(0, len(weights) - 1))

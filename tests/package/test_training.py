@@ -1,3 +1,5 @@
+"""Training, evaluation and their records, with an agent that only records."""
+
 import io
 
 import gymnasium as gym
@@ -9,7 +11,7 @@ from rlbook_helpers.training import progress_bar
 
 
 class Spy:
-    """An agent that remembers what training tells it."""
+    """An agent that records its calls."""
 
     def __init__(self, losses=()):
         self.updates, self.syncs, self.losses = [], [], list(losses)
@@ -25,79 +27,61 @@ class Spy:
         self.syncs.append(len(self.updates))
 
 
-def falling(**kwargs):
-    return gym.make("CartPole-v1", **kwargs)
+def cartpole(limit=500, **options):
+    return gym.make("CartPole-v1", max_episode_steps=limit, **options)
 
 
-def test_truncation_ends_the_episode_but_is_not_passed_on_as_done():
+def test_truncation_ends_the_episode_without_done():
     spy = Spy()
-    total_reward, t, _, _ = train_episode(falling(max_episode_steps=5), spy, seed=0)
+    total_reward, t, _, _ = train_episode(cartpole(5), spy, seed=0)
     assert (total_reward, t, len(spy.updates)) == (5.0, 5, 5)
     assert [done for *_, done in spy.updates] == [False] * 5
 
 
-def test_termination_ends_the_episode_and_is_passed_on_as_done():
+def test_termination_ends_the_episode_with_done():
     spy = Spy()
     spy.get_action = lambda state: 0  # push left until the pole falls
-    total_reward, t, _, _ = train_episode(falling(), spy, seed=0)
+    total_reward, t, _, _ = train_episode(cartpole(), spy, seed=0)
     assert total_reward == t < 20
     assert [done for *_, done in spy.updates] == [False] * (t - 1) + [True]
 
 
 def test_transitions_are_chained():
     spy = Spy()
-    train_episode(falling(), spy, seed=0)
+    train_episode(cartpole(), spy, seed=0)
     for (_, _, _, following, _), (state, *_) in zip(spy.updates, spy.updates[1:]):
         np.testing.assert_array_equal(following, state)
 
 
-def test_the_average_loss_counts_updates_only():
-    assert (
-        train_episode(
-            falling(max_episode_steps=4), Spy([None, None, 1.0, 3.0]), seed=0
-        )[2]
-        == 2.0
-    )
-    assert np.isnan(train_episode(falling(max_episode_steps=4), Spy(), seed=0)[2])
+def test_average_loss_counts_updates_only():
+    spy = Spy([None, None, 1.0, 3.0])
+    assert train_episode(cartpole(4), spy, seed=0).average_loss == 2.0
+    assert np.isnan(train_episode(cartpole(4), Spy(), seed=0).average_loss)
 
 
-def test_train_records_every_episode_and_syncs_in_step(capsys):
-    spy = Spy()
-    record = train(
-        falling(max_episode_steps=3),
-        spy,
-        episodes=7,
-        sync_interval=3,
-        seed=0,
-        report_interval=2,
-    )
-    assert (
-        record.returns == [3.0] * 7
-        and record.lengths == [3] * 7
-        and len(record.average_losses) == 7
-    )
+def test_train_records_every_episode_and_synchronizes(capsys):
+    spy, options = Spy(), {"sync_interval": 3, "report_interval": 2}
+    record = train(cartpole(3), spy, episodes=7, seed=0, **options)
+    assert record.returns == [3.0] * 7 and record.lengths == [3] * 7
+    assert len(record.average_losses) == 7
     assert spy.syncs == [3, 12, 21]  # after the episodes 1, 4 and 7
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in lines] == [
-        "episode   2",
-        "episode   4",
-        "episode   6",
-    ]
+    assert [line[:11] for line in lines] == [f"episode   {k}" for k in (2, 4, 6)]
 
 
-def test_a_budget_of_steps_is_used_up_and_not_exceeded():
+def test_steps_are_used_up_and_not_exceeded():
     spy = Spy()
-    record = train(falling(max_episode_steps=4), spy, steps=10, seed=0)
+    record = train(cartpole(4), spy, steps=10, seed=0)
     assert len(spy.updates) == 10
     assert record.lengths == [4, 4]  # the third episode was cut by the budget
     spy = Spy()
-    record = train(falling(max_episode_steps=5), spy, steps=10, sync_interval=1, seed=0)
+    record = train(cartpole(5), spy, steps=10, sync_interval=1, seed=0)
     assert record.lengths == [5, 5] and spy.syncs == [5, 10]
 
 
-def test_without_an_interval_nothing_is_synchronised():
+def test_nothing_is_synchronized_without_an_interval():
     spy = Spy()
-    train(falling(max_episode_steps=3), spy, episodes=4, seed=0)
+    train(cartpole(3), spy, episodes=4, seed=0)
     assert spy.syncs == []
 
 
@@ -107,116 +91,107 @@ def test_on_step_is_called_after_every_update():
     def on_step(step, ended):
         seen.append((step, ended, len(spy.updates)))
 
-    train(falling(max_episode_steps=2), spy, steps=5, seed=0, on_step=on_step)
+    train(cartpole(2), spy, steps=5, seed=0, on_step=on_step)
     ends = [False, True, False, True, False]
     assert seen == [(k, ended, k) for k, ended in enumerate(ends, 1)]
 
 
-def test_a_loop_without_on_step_is_not_given_one():
+def test_custom_loop_needs_no_on_step():
     def play(env, agent, *, seed, max_steps):
         return train_episode(env, agent, seed=seed, max_steps=max_steps)
 
-    env = falling(max_episode_steps=2)
+    env = cartpole(2)
     assert train(env, Spy(), steps=4, seed=0, play=play).lengths == [2, 2]
 
 
 def test_max_steps_stops_an_episode_before_its_end():
-    env = falling(max_episode_steps=5)
+    env = cartpole(5)
     assert train_episode(env, Spy(), seed=0, max_steps=3)[1:4:2] == (3, False)
     assert train_episode(env, Spy(), seed=0, max_steps=5)[1:4:2] == (5, True)
 
 
 @pytest.mark.parametrize("length", [{}, {"episodes": 1, "steps": 1}])
-def test_the_length_is_given_once(length):
+def test_train_needs_either_episodes_or_steps(length):
     with pytest.raises(ValueError, match="episodes と steps"):
-        train(falling(), Spy(), **length)
+        train(cartpole(), Spy(), **length)
 
 
-def test_same_seed_same_training():
+def test_training_depends_on_the_seed_alone():
     def run():
-        record = train(
-            falling(),
-            DQNAgent(seed=3, batch_size=8),
-            episodes=5,
-            sync_interval=2,
-            seed=3,
-        )
+        agent, options = DQNAgent(seed=3, batch_size=8), {"sync_interval": 2}
+        record = train(cartpole(), agent, episodes=5, seed=3, **options)
         return record.returns, record.average_losses[1:]
 
     assert run() == run()
 
 
-def test_episodes_differ_and_start_from_the_seed():
+def test_only_the_first_episode_is_seeded():
     def first_states(seed):
         spy = Spy()
-        train(falling(max_episode_steps=2), spy, episodes=3, sync_interval=1, seed=seed)
+        train(cartpole(2), spy, episodes=3, sync_interval=1, seed=seed)
         return np.stack([spy.updates[k][0] for k in (0, 2, 4)])
 
     states = first_states(5)
     assert len(np.unique(states, axis=0)) == 3
     np.testing.assert_array_equal(states, first_states(np.int64(5)))
     assert first_states(np.random.default_rng(0)).shape == (3, 4)
-    assert (
-        len(set(evaluate(falling(), lambda s: int(s[2] > 0), episodes=8, seed=0))) > 1
-    )
+    totals = evaluate(cartpole(), lambda s: int(s[2] > 0), episodes=8, seed=0)
+    assert len(set(totals)) > 1
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, "0"])
 def test_bad_seeds_are_refused(seed):
     for call in (
-        lambda: train(falling(), Spy(), episodes=1, sync_interval=1, seed=seed),
-        lambda: evaluate(falling(), lambda s: 0, episodes=1, seed=seed),
+        lambda: train(cartpole(), Spy(), episodes=1, sync_interval=1, seed=seed),
+        lambda: evaluate(cartpole(), lambda s: 0, episodes=1, seed=seed),
     ):
         with pytest.raises((ValueError, TypeError), match="seed"):
             call()
 
 
-def test_returns_never_pass_the_time_limit():
-    """The pole that never falls: the loop that ignores truncation would not end."""
-    env = falling(max_episode_steps=30)
+def test_time_limit_ends_training_and_evaluation():
+    """The pole never falls. A loop that ignores truncation would not end."""
+    env = cartpole(30)
     env.unwrapped.theta_threshold_radians = env.unwrapped.x_threshold = float("inf")
     assert train(env, Spy(), episodes=2, sync_interval=1).returns == [30.0, 30.0]
     assert evaluate(env, lambda state: 0, episodes=2, seed=0).tolist() == [30.0, 30.0]
 
 
 def test_evaluate_follows_the_policy_and_its_seed():
-    left = evaluate(falling(), lambda state: 0, episodes=10, seed=0)
-    balanced = evaluate(
-        falling(), lambda state: int(state[2] + 0.5 * state[3] > 0), episodes=10, seed=0
-    )
-    assert left.shape == (10,) and left.max() < 15
-    assert balanced.min() > 100
-    np.testing.assert_array_equal(
-        left, evaluate(falling(), lambda state: 0, episodes=10, seed=0)
-    )
+    def left(state):
+        return 0
+
+    def balance(state):
+        return int(state[2] + 0.5 * state[3] > 0)
+
+    low = evaluate(cartpole(), left, episodes=10, seed=0)
+    assert low.shape == (10,) and low.max() < 15
+    assert evaluate(cartpole(), balance, episodes=10, seed=0).min() > 100
+    again = evaluate(cartpole(), left, episodes=10, seed=0)
+    np.testing.assert_array_equal(low, again)
 
 
 def test_frames_show_every_state_of_the_episode(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    env = falling(render_mode="rgb_array", max_episode_steps=6)
+    env = cartpole(6, render_mode="rgb_array")
     frames = record_frames(env, lambda state: 0, seed=0)
-    assert (
-        len(frames) == 7
-        and frames[0].shape == (400, 600, 3)
-        and frames[0].dtype == np.uint8
-    )
+    assert len(frames) == 7 and frames[0].dtype == np.uint8
+    assert frames[0].shape == (400, 600, 3)
     assert not np.array_equal(frames[0], frames[-1])
     with pytest.raises(ValueError, match="render_mode"):
-        record_frames(falling(), lambda state: 0, seed=0)
+        record_frames(cartpole(), lambda state: 0, seed=0)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "changes",
     [
-        {"episodes": 0, "sync_interval": 1},
-        {"episodes": 1, "sync_interval": 0},
-        {"episodes": 1, "sync_interval": 1, "report_interval": 0},
-        {"episodes": 2.5, "sync_interval": 1},
+        *({"episodes": 0}, {"episodes": 2.5}),
+        *({"sync_interval": 0}, {"report_interval": 0}),
     ],
 )
-def test_bad_counts_are_refused(arguments):
-    with pytest.raises((ValueError, TypeError), match="episodes|interval"):
-        train(falling(), Spy(), **arguments)
+def test_bad_counts_are_refused(changes):
+    with pytest.raises((ValueError, TypeError), match=next(iter(changes))):
+        train(cartpole(), Spy(), **{"episodes": 1, "sync_interval": 1, **changes})
 
 
 class Terminal(io.StringIO):
@@ -224,16 +199,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_progress_bar_shows_in_a_terminal_and_goes_away(monkeypatch):
+def test_progress_bar_shows_in_a_terminal_only(monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     terminal, pipe = Terminal(), io.StringIO()
     for file in (terminal, pipe):
         for _ in progress_bar(range(3), file=file, mininterval=0, desc="学習"):
             pass
     assert "学習" in terminal.getvalue()
-    assert (
-        terminal.getvalue().rsplit("\r", 2)[-2].strip() == ""
-    )  # the last thing drawn is blank
+    last = terminal.getvalue().rsplit("\r", 2)[-2]
+    assert last.strip() == ""  # it goes away
     assert pipe.getvalue() == ""
     monkeypatch.setenv("TQDM_DISABLE", "1")
     quiet = Terminal()

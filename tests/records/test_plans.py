@@ -1,4 +1,4 @@
-"""The committed records: announced by a plan, complete, small, and the same when made again."""
+"""The committed records: planned, complete, small, and reproduced from their seeds."""
 
 import json
 import tomllib
@@ -24,7 +24,7 @@ PLANS = {
 ARMS = [(plan, arm) for plan in PLANS for arm in PLANS[plan].arms]
 
 
-def test_the_record_is_small_text():
+def test_records_are_small_text():
     files = [path for path in DATA.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 2_000_000
     for path in files:
@@ -36,7 +36,7 @@ def test_the_record_is_small_text():
 
 
 @pytest.mark.parametrize(("plan", "arm"), ARMS)
-def test_an_arm_was_run_as_its_plan_says(plan, arm):
+def test_arm_was_run_as_its_plan_says(plan, arm):
     preset, runs = load(DATA / f"runs/{plan}/{arm}.jsonl")
     assert preset == PLANS[plan].arms[arm]
     assert [run["seed"] for run in runs] == PLANS[plan].seeds
@@ -53,8 +53,7 @@ def test_an_arm_was_run_as_its_plan_says(plan, arm):
             assert len(marks) == run["steps"] // preset.checkpoint_steps
 
 
-def test_every_record_belongs_to_a_plan_and_its_seeds_to_its_purpose():
-    """A seed that was used for one thing is not used for another."""
+def test_every_seed_serves_the_one_purpose_of_its_record():
     purpose = {}
     for use in USES:
         for seed in parse_seeds(use["seeds"]):
@@ -69,16 +68,16 @@ def test_every_record_belongs_to_a_plan_and_its_seeds_to_its_purpose():
         assert {purpose[seed] for seed in plan.seeds} == {name}
 
 
-@pytest.mark.parametrize(
-    ("plan", "arm"),
-    [
-        ("05_leave_one_out", "stable"),
-        ("05_diagnosis", "base"),
-        ("04_target_network", "both"),
-    ],
-)
-def test_a_seed_run_again_starts_as_recorded(plan, arm):
-    """80 steps, about 50 updates: before rounding, which differs between processors, grows.
+RUN_AGAIN = {
+    "05_leave_one_out": "stable",
+    "05_diagnosis": "base",
+    "04_target_network": "both",
+}
+
+
+@pytest.mark.parametrize(("plan", "arm"), RUN_AGAIN.items())
+def test_seed_run_again_starts_as_recorded(plan, arm):
+    """Repeat 80 steps, about 50 updates, before the rounding of a processor grows.
 
     How often a correct program fails: with each weight disturbed by 1e-5 of itself after each
     update, some hundred times what float32 rounds, 1 of 3,000 starts of `stable` and 0 of 3,000 of
@@ -97,11 +96,7 @@ def test_a_seed_run_again_starts_as_recorded(plan, arm):
     assert again.returns[:common] == kept["returns"][:common]
 
 
-def seconds_of(name):
-    return json.loads((DATA / name).read_text(encoding="utf-8"))["seconds"]
-
-
-def test_two_jobs_finish_a_sweep_nearly_twice_as_fast():
-    seconds = seconds_of("jobs.json")
+def test_two_jobs_are_nearly_twice_as_fast():
+    seconds = json.loads((DATA / "jobs.json").read_text("utf-8"))["seconds"]
     assert len(seconds["1"]) >= 3
     assert np.median(np.array(seconds["1"]) / np.array(seconds["2"])) >= 1.8

@@ -1,9 +1,8 @@
-"""The benchmark, its committed record, and what the chapter on speed claims of it."""
+"""The benchmark of speed, its committed record, and the claims of chapter 8."""
 
 import gc
 import itertools
 import json
-import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -13,16 +12,16 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import run
 from ladder import LADDER
 from rlbook_helpers import DQNAgent, ReplayBuffer, train_episode
-from run import NAMES, ratio, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
 RECORD = json.loads((ROOT / "chapters/data/speed.json").read_text(encoding="utf-8"))
 
 
-def test_the_record_says_what_it_was_measured_on():
+def test_record_names_its_machine_and_versions():
     assert RECORD["date"] and RECORD["processor"] and RECORD["python"]
     assert {"numpy", "dezero", "gymnasium", "torch"} <= set(RECORD["versions"])
     rounds = {len(speeds) for speeds in RECORD["steps_per_second"].values()}
@@ -32,25 +31,25 @@ def test_the_record_says_what_it_was_measured_on():
 @pytest.mark.parametrize(
     ("other", "wanted"), [("literal", 3.0), ("pytorch", 4.0), ("floor", 0.7)]
 )
-def test_the_record_reaches_the_goals(other, wanted):
-    assert ratio(RECORD, "ours", other) >= wanted
+def test_record_reaches_the_goals(other, wanted):
+    assert run.ratio(RECORD, "ours", other) >= wanted
 
 
-def test_the_record_of_the_lander_reaches_its_goal():
+def test_record_of_the_lander_reaches_its_goal():
     path = ROOT / "chapters/data/speed_lander.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     assert {"torch", "stable-baselines3"} <= set(record["versions"])
     assert len(record["steps_per_second"]["ours"]) >= 5
-    assert ratio(record, "ours", "stable_baselines3") >= 2.5
+    assert run.ratio(record, "ours", "stable_baselines3") >= 2.5
 
 
-def test_the_claims_of_the_chapter_follow_from_the_record():
+def test_claims_of_the_chapter_follow_from_the_record():
     parts = RECORD["microseconds"]["literal"]
     total = parts["total"]
     others = total - sum(value for part, value in parts.items() if part != "total")
     assert parts["backward"] + parts["optimize"] > total / 2
     assert others < total / 10  # the environment
-    times = {name: 1 / ratio(RECORD, name, "literal") for name in LADDER}
+    times = {name: 1 / run.ratio(RECORD, name, "literal") for name in LADDER}
     names = list(LADDER)
     saved = {b: times[a] - times[b] for a, b in itertools.pairwise(names)}
     assert sorted(saved, key=saved.get)[-2:] == ["flat_adam", "fused"]
@@ -86,44 +85,43 @@ def test_every_rung_of_the_ladder_computes_the_same(name):
         assert other == pytest.approx(literal, rel=1e-4)
 
 
-def test_the_benchmark_prints_a_table_and_writes_its_record(tmp_path):
+def bench(monkeypatch, tmp_path, *arguments):
+    """The record that `run.py` writes with these arguments."""
     out = tmp_path / "new" / "bench.json"
-    command = [sys.executable, ROOT / "benchmarks/run.py", "--steps", "60"]
-    command += ["--rounds", "2", "--out", out]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    record = json.loads(out.read_text(encoding="utf-8"))
-    assert {"literal", "ours", "floor"} <= set(record["steps_per_second"])
-    assert all(len(s) == 2 for s in record["steps_per_second"].values())
-    for name in ("literal", "pytorch", "ours", "floor"):
-        assert NAMES[name] in done.stdout
-    if "pytorch" not in record["steps_per_second"]:
-        assert "not installed" in done.stdout
+    command = ["run.py", "--steps", "60", *arguments, "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", command)
+    run.main()
+    return json.loads(out.read_text(encoding="utf-8"))["steps_per_second"]
 
 
-def test_the_benchmark_knows_the_second_environment(tmp_path):
+def test_benchmark_prints_a_table_and_writes_its_record(monkeypatch, tmp_path, capsys):
+    speeds = bench(monkeypatch, tmp_path, "--rounds", "2")
+    assert {"literal", "ours", "floor"} <= set(speeds)
+    assert all(len(rounds) == 2 for rounds in speeds.values())
+    shown = capsys.readouterr().out
+    assert all(run.NAMES[name] in shown for name in ("literal", "pytorch", *speeds))
+    assert "pytorch" in speeds or "not installed" in shown
+
+
+def test_benchmark_runs_on_the_lander_without_the_ladder(monkeypatch, tmp_path, capsys):
     pytest.importorskip("Box2D")
-    out = tmp_path / "bench.json"
-    command = [sys.executable, ROOT / "benchmarks/run.py", "--env", "LunarLander-v3"]
-    command += ["--steps", "60", "--rounds", "1", "--out", out]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    record = json.loads(out.read_text(encoding="utf-8"))
-    assert record["steps_per_second"]["ours"][0] > 100
-    assert "Stable-Baselines3" in done.stdout
-    refused = subprocess.run(
-        [*command, "--ladder"], check=False, capture_output=True, text=True
-    )
-    assert refused.returncode == 2 and "--ladder" in refused.stderr
+    lander = ("--env", "LunarLander-v3", "--rounds", "1")
+    assert bench(monkeypatch, tmp_path, *lander)["ours"][0] > 100
+    assert "Stable-Baselines3" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        bench(monkeypatch, tmp_path, *lander, "--ladder")
+    assert "--ladder" in capsys.readouterr().err
 
 
-def test_the_table_holds_median_spread_and_ratios():
+def test_table_holds_median_spread_and_ratios():
     record = {"steps_per_second": {"literal": [1, 3, 2], "floor": [10, 10, 10]}}
-    lines = table(record, ["literal", "pytorch", "floor"]).splitlines()[2:]
+    lines = run.table(record, ["literal", "pytorch", "floor"]).splitlines()[2:]
     assert lines[0].split()[-7:] == ["2", "1", "-", "3", "1.00", "-", "0.20"]
     assert lines[1].split()[-5:] == ["-"] * 5
 
 
 @pytest.mark.alone
-def test_a_buffer_takes_little_more_than_its_raw_bytes():
+def test_buffer_takes_little_more_than_its_raw_bytes():
     """One transition: two states of 16 bytes, an action of 8, a reward of 4, an end of 1."""
     state = np.zeros(4, dtype=np.float32)
     tracemalloc.start()

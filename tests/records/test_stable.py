@@ -1,4 +1,4 @@
-"""What chapter 5 prints of its recorded runs, derived again from the records by other means."""
+"""What chapter 5 says of its recorded runs, derived again from the records by other means."""
 
 import math
 import re
@@ -16,9 +16,10 @@ from by_hand import (
     newcombe,
     permutation_p,
 )
-from notebooks import printed, tables
+from notebooks import printed, tables, unsaid
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.records import load_records, read
+from rlbook_helpers.experiments.sweeps import run_seed
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 RUNS = CHAPTERS / "data/runs"
@@ -57,7 +58,7 @@ def table(first):
         ("acrobot", "stable", -100),
     ],
 )
-def test_the_planned_comparisons(plan, base, threshold):
+def test_planned_comparisons(plan, base, threshold):
     counts = {arm: int((s >= threshold).sum()) for arm, s in scores(plan).items()}
     ((head, *rows),) = [
         rows
@@ -81,7 +82,7 @@ def test_the_planned_comparisons(plan, base, threshold):
         assert row[5] == (word if p < 0.05 else "わからない")
 
 
-def test_the_bias_of_the_estimates():
+def test_bias_of_the_estimates():
     (rows,) = [rows for rows in TABLES if rows[0][0] == "最大" and len(rows) == 3]
     late, over = {}, {}
     for arm, record in load_records(RUNS / "05_diagnosis").items():
@@ -108,13 +109,13 @@ def test_the_bias_of_the_estimates():
     assert f"正規化した腕のかたより（探索）: {middle_mean(bias):+.1f}" in TEXT
 
 
-# Of each environment: from when on a seed is solved, and the share of seeds that was asked for
+# Per environment: the threshold of a solved seed, and the share of seeds asked for
 GOALS = {
     "CartPole-v1": (475, 39 / 40),
     "Acrobot-v1": (-100, 38 / 40),
     "LunarLander-v3": (200, 18 / 20),
 }
-# Of each environment and setting: its records
+# The records of each environment and setting
 RECORDS = {
     ("CartPole-v1", "stable"): [("leave_one_out", "stable"), ("certificate", "stable")],
     ("CartPole-v1", "七つ目"): [("seventh", "cartpole")],
@@ -141,7 +142,7 @@ def seeds(case):
     return len(evaluated(case))
 
 
-def test_what_works_in_each_environment():
+def test_table_of_settings_and_environments():
     """Each of three settings reaches the goal in two environments only."""
     missed = [
         ("CartPole-v1", "stable"),
@@ -162,7 +163,7 @@ def test_what_works_in_each_environment():
         assert float(smallest) == pytest.approx(values.min(), abs=0.51)
 
 
-def test_a_larger_discount_is_compared_as_planned():
+def test_larger_discount_is_compared_as_planned():
     verdicts = dict(zip(GOALS, ["効いた", "わからない", "悪くした"]))
     counts = []
     for env_id in verdicts:
@@ -183,7 +184,7 @@ def test_a_larger_discount_is_compared_as_planned():
         assert (p < 0.05) == (word != "わからない")
 
 
-def test_the_share_of_the_smaller_value_in_two_environments():
+def test_table_of_target_rules_in_two_environments():
     (rows,) = [rows for rows in TABLES if rows[0][0] == "最大" and len(rows) == 5]
     cartpole, acrobot = scores("leave_one_out"), scores("acrobot")
     for arm, row in zip(["max", "double", "stable", "constant", "clipped"], rows):
@@ -199,7 +200,7 @@ def test_presets_differ_in_environment_and_steps_only():
         assert changed == {"env_id", "steps"}
 
 
-def test_the_certificate():
+def test_certificate():
     runs = load_records(RUNS / "05_certificate")["stable"].runs
     totals = np.array([run["checkpoints"] for run in runs])[..., 1] >= 475  # (100, 25)
     first = totals.argmax(axis=1)
@@ -218,7 +219,7 @@ def test_the_certificate():
     assert [line for line in said if line not in TEXT] == []
 
 
-def test_the_peers():
+def test_table_of_the_peers():
     rows = table("この本の stable")
     arms = ["stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]
     runs = {arm: read(RUNS / f"05_peers/{arm}.jsonl")[1] for arm in arms}
@@ -238,8 +239,7 @@ def test_the_peers():
         assert row[6] == "" if p is None else same_p(row[6], p)
 
 
-def test_numbers_in_the_prose_are_those_of_the_records():
-    text = (CHAPTERS / "05_stable.md").read_text("utf-8")
+def test_numbers_and_claims_of_the_text():
     added, left_out = scores("diagnosis"), scores("leave_one_out")
     d = {arm: (v >= 475).sum() for arm, v in added.items()}
     k = {arm: (v >= 475).sum() for arm, v in left_out.items()}
@@ -253,39 +253,34 @@ def test_numbers_in_the_prose_are_those_of_the_records():
         for arm in ("chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
     }
     assert k["stable"] == 39 - 1  # "39 個以上という予想には、一つ届きませんでした"
-    said = [
-        f"解けたシードは {d['base']} 個から {d['normalize']} 個に増えました",
-        f"**学習率を 4 倍にする**と {d['lr']} 個",
-        f"**バッファを 1,000 個に減らす**と {d['buffer_1000']} 個です",
-        f"`stable` で解けたのは {k['stable']} 個で",
-        f"解けたシードは {k['no_target']} 個に減りました",
-        f"外しても {k['normalize']} 個です",
-        f"$\\lambda = 0.5$ の腕も {a['constant']} 個に減り",
-        f"いちばん多い正規化でも、解けたのは {max(d.values())} 個",
-        f"そのうち `max` は {k['max']} 個で",
-        f"倒立振子でも Acrobot でも {k['max']} 個で",
-        f"倒立振子では {solved(('CartPole-v1', discount))} 個すべてで解け",
-        f"Acrobot は {solved(('Acrobot-v1', discount))} 個で、差はわかりません",
-        f"LunarLander で解けたのは {solved(('LunarLander-v3', discount))} 個だけ",
-        f"LunarLander では 20 個のうち {solved(('LunarLander-v3', discount))} 個でした",
-        f"160 個のうち {k['stable'] + last + beside} 個です",
-        f"140 個のうち {math.ceil(140 * 39 / 40)} 個が要ります",
-        f"{PRESETS['stable'].steps - PRESETS['stable'].average_steps:,} ステップを過ぎると",
-        f"`stable` は {a['stable']} 個すべてで解け",
-        f"LunarLander では {solved(('LunarLander-v3', '七つ目'))} 個でした",
-        f"最後の評価で解けたのは {last} 個でした",
-        f"140 個のうち {k['stable'] + last} 個で",
-        f"既定値で {peers['sb3_default']} 個",
-        f"RL Zoo の設定で {peers['sb3_zoo']} 個",
-        f"CleanRL のハイパーパラメータで {peers['cleanrl']} 個が解け",
-        f"40 個のうち {d['base']} 個から {d['normalize']} 個へ",
-        f"{d['base']} 個から {d['lr']} 個へ",
-        f"なくすと {k['stable']} 個から {k['no_target']} 個へ",
-        f"{k['stable'] + last} / 140、{a['stable']} / 40、{moon} / 20",
+    higher = {env_id: solved((env_id, discount)) for env_id in GOALS}
+    stable = PRESETS["stable"]
+    groups = [
+        *((d["base"], d["normalize"]), (4, d["lr"]), (1000, d["buffer_1000"])),
+        *((k["stable"],), (k["no_target"],), (k["normalize"],), (0.5, a["constant"])),
+        *((max(d.values()),), (k["max"],), (higher["CartPole-v1"],)),
+        *((higher["Acrobot-v1"],), (higher["LunarLander-v3"],)),
+        (20, higher["LunarLander-v3"]),
+        (160, k["stable"] + last + beside),
+        (140, math.ceil(140 * 39 / 40)),
+        (stable.steps - stable.average_steps,),
+        *((a["stable"],), (solved(("LunarLander-v3", "七つ目")),), (last,)),
+        (140, k["stable"] + last),
+        (peers["sb3_default"], peers["sb3_zoo"], peers["cleanrl"]),
+        (40, d["base"], d["normalize"], d["lr"], k["stable"], k["no_target"]),
+        (k["stable"] + last, 140, a["stable"], 40, moon, 20),
     ]
-    assert [sentence for sentence in said if sentence not in text] == []
-    quiz = (CHAPTERS.parent / "book/quizzes/06_lander.toml").read_text("utf-8")
-    assert f"20 個のうち {solved(('LunarLander-v3', discount))} 個に減りました" in quiz
+    best = [
+        ("CartPole-v1", discount),
+        ("Acrobot-v1", "stable"),
+        ("LunarLander-v3", "stable"),
+    ]
+    assert all(solved(case) == seeds(case) for case in best)  # "表のシードはすべて"
+    lowest = [clopper_pearson(seeds(case), seeds(case))[0] for case in best]
+    groups.append(tuple(round(100 * share) for share in lowest))
+    assert unsaid("05_stable.md", *groups) == []
+    quiz = "../book/quizzes/06_lander.toml"
+    assert unsaid(quiz, (20, higher["LunarLander-v3"])) == []
     assert peers["chapter_4"] == peers["oreilly"] == 1  # "1 個ずつ"
     arms = ["chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]
     p_values = holm([fisher(peers[arm], 20, 20, 20) for arm in arms])
@@ -297,14 +292,6 @@ def test_numbers_in_the_prose_are_those_of_the_records():
     assert steps[0] == 20 * steps[1]  # "20 倍です"
     assert k["constant"] == 40 and a["clipped"] == 0 and moon == 20
     assert a["max"] == k["max"] and d["normalize"] == max(d.values())
-    best = [
-        ("CartPole-v1", discount),
-        ("Acrobot-v1", "stable"),
-        ("LunarLander-v3", "stable"),
-    ]
-    assert all(solved(case) == seeds(case) for case in best)  # "表のシードはすべて"
-    lowest = [clopper_pearson(seeds(case), seeds(case))[0] for case in best]
-    assert "順に {:.0%}、{:.0%}、{:.0%} です".format(*lowest).replace("%", " %") in text
     ever = [
         any(total >= 475 for _, total in run["checkpoints"])
         for run in read(RUNS / "05_peers/sb3_zoo.jsonl")[1]
@@ -312,5 +299,11 @@ def test_numbers_in_the_prose_are_those_of_the_records():
     assert all(ever)
 
 
-def test_the_chapter_is_shorter_than_it_was():
-    assert len((CHAPTERS / "05_stable.md").read_text("utf-8").splitlines()) < 793
+@pytest.mark.slow
+def test_stable_still_solves_cartpole():
+    """Three fresh seeds to their end, about 10 s each.
+
+    131 of 140 recorded seeds are solved, so none of three is in (9 / 140)^3 = 0.0003 of the runs.
+    """
+    runs = [run_seed(PRESETS["stable"], seed) for seed in range(320, 323)]
+    assert evaluations(runs).max() >= 475, evaluations(runs)
