@@ -7,8 +7,16 @@ import numpy as np
 from rlbook_helpers import checks
 from rlbook_helpers.dezero_compat import F, Variable, no_grad, optimizers
 from rlbook_helpers.fused import Adam, q_loss
-from rlbook_helpers.networks import QNet1, QNet2
+from rlbook_helpers.networks import QNet1, QNet2, predict
 from rlbook_helpers.replay_buffer import ReplayBuffer
+
+
+def _of_optimizer(name: str) -> property:
+    """学習率 α。オプティマイザの属性 name なので、変えれば次の更新から使われます。"""
+    return property(
+        lambda self: getattr(self.optimizer, name),
+        lambda self, lr: setattr(self.optimizer, name, checks.number("lr", lr, 0)),
+    )
 
 
 class QLearningAgent:
@@ -46,28 +54,24 @@ class QLearningAgent:
         self.qnet = QNet1(action_size=action_size, seed=self.rng)
         self.optimizer = optimizers.SGD(checks.positive("lr", lr)).setup(self.qnet)
 
-    @property
-    def lr(self) -> float:
-        """学習率 α。オプティマイザのものなので、変えれば次の更新から使われます。"""
-        return self.optimizer.lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimizer.lr = checks.number("lr", value, 0)
+    lr = _of_optimizer("lr")
 
     def get_action(self, state_vec: np.ndarray) -> int:
         """ε-greedy 方策で、one-hot の状態 (1, 12) から行動の番号を選びます。"""
         state_vec = self._as_state("state_vec", state_vec)
         if self.rng.random() < self.epsilon:
             return int(self.rng.integers(self.action_size))
-        return self.greedy_action(state_vec)
+        return int(self.action_values(state_vec).argmax())
 
     def greedy_action(self, state_vec: np.ndarray) -> int:
         """one-hot の状態 (1, 12) で、価値が最も大きいと見積もる行動の番号を返します。"""
         state_vec = self._as_state("state_vec", state_vec)
+        return int(self.action_values(state_vec).argmax())
+
+    def action_values(self, state_vec: np.ndarray) -> np.ndarray:
+        """状態 (1, 12) の行動価値 (1, A)。計算グラフを作らないので、勾配は流れません。"""
         with no_grad():
-            qs = self.qnet(state_vec)  # (1, A)
-        return int(qs.data.argmax())
+            return self.qnet(state_vec).data
 
     def update(
         self,
@@ -92,10 +96,8 @@ class QLearningAgent:
         next_state = self._as_state("next_state", next_state)
         done = checks.flag("done", done)
 
-        # TD ターゲット。数として求めるので、勾配は流れません
-        with no_grad():
-            next_qs = self.qnet(next_state)  # (1, A)
-        next_q_max = next_qs.data.max(axis=1)  # (1,)
+        # TD ターゲット
+        next_q_max = self.action_values(next_state).max(axis=1)  # (1,)
         target = reward + (1 - done) * self.gamma * next_q_max  # (1,)
 
         qs = self.qnet(state)  # (1, A)
@@ -159,24 +161,9 @@ class DQNAgent:
         self.replay_buffer.allocate(np.empty(state_size, np.float32))
         self.learning_start = batch_size  # 学習を始めるまでに覚える遷移の数
 
-    @property
-    def lr(self) -> float:
-        """学習率 α。オプティマイザのものなので、変えれば次の更新から使われます。"""
-        return self.optimizer.alpha
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimizer.alpha = checks.number("lr", value, 0)
-
-    @property
-    def buffer_size(self) -> int:
-        """リプレイバッファに覚える遷移の数 N。"""
-        return self.replay_buffer.buffer_size
-
-    @property
-    def batch_size(self) -> int:
-        """ミニバッチの遷移の数 B。"""
-        return self.replay_buffer.batch_size
+    lr = _of_optimizer("alpha")
+    buffer_size = property(lambda self: self.replay_buffer.buffer_size)
+    batch_size = property(lambda self: self.replay_buffer.batch_size)
 
     def sync_qnet(self) -> None:
         """オンラインネットワークの重みを、ターゲットネットワークに写します。"""
@@ -197,7 +184,10 @@ class DQNAgent:
 
     def action_values(self, state: np.ndarray, qnet: QNet2 | None = None) -> np.ndarray:
         """状態 (D,) か (B, D) の行動価値 (A,) か (B, A)。qnet を省くと、オンラインネットワークのもの。"""
-        return (qnet or self.qnet).predict(state)
+        qnet = qnet or self.qnet
+        if isinstance(qnet, QNet2):
+            return qnet.predict(state)
+        return predict(qnet, state)
 
     def update(
         self,
@@ -241,7 +231,10 @@ class DQNAgent:
         self, state: np.ndarray, action: np.ndarray, target: np.ndarray
     ) -> Variable:
         """状態 (B, D) で選んだ行動 (B,) の価値と、TD ターゲット (B,) との、平均二乗誤差。"""
-        places = getattr(
-            self.optimizer, "places", None
-        )  # DeZero のものには、ありません
-        return q_loss(self.qnet, state, action, target, places)
+        if isinstance(self.qnet, QNet2) and self.qnet.is_plain:
+            # DeZero のオプティマイザには、places がありません
+            places = getattr(self.optimizer, "places", None)
+            return q_loss(self.qnet, state, action, target, places)
+        qs = self.qnet(state)  # (B, A)
+        q = qs[np.arange(len(action)), action]  # (B,)
+        return F.mean_squared_error(q, target)

@@ -124,15 +124,12 @@ def array(
         result = value  # 環境から来る状態は、いつもここを通ります
     else:
         result = _as_array(name, value, shape, dtype)
-    if result.dtype.kind == "f" and not _all_finite(result):
-        raise ValueError(f"{name} に NaN か無限大が含まれています: {value!r}")
+    if result.dtype.kind == "f":
+        flat = result.ravel()
+        # 自分との内積が有限なら、どの要素も有限です。そのほうが速く済みます
+        if not (math.isfinite(flat.dot(flat)) or np.isfinite(flat).all()):
+            raise ValueError(f"{name} に NaN か無限大が含まれています: {value!r}")
     return result
-
-
-def _all_finite(x: np.ndarray) -> bool:
-    """どの要素も有限か。自分との内積が有限なら、どの要素も有限です。そのほうが速く済みます。"""
-    flat = x.ravel()
-    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(x).all())
 
 
 def _as_array(name: str, value, shape, dtype) -> np.ndarray:

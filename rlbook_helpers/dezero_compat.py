@@ -7,8 +7,15 @@ DeZero 0.0.13 は、クラスの定義の中で ``np.int`` を使います。こ
 このパッケージを先に import すれば、そのあとの ``import dezero`` も動きます。
 """
 
+import sys
+
 import numpy as np
 
+if (
+    "dezero" not in sys.modules
+):  # 失敗した import dezero の残りがあれば、はじめからやりなおします
+    for _name in [name for name in sys.modules if name.startswith("dezero.")]:
+        del sys.modules[_name]
 _needs_alias = "int" not in vars(np)
 if _needs_alias:
     vars(np)["int"] = int
@@ -20,13 +27,5 @@ finally:
     if _needs_alias:
         del vars(np)["int"]
 
-__all__ = [
-    "F",
-    "Function",
-    "L",
-    "Model",
-    "Parameter",
-    "Variable",
-    "no_grad",
-    "optimizers",
-]
+__all__ = ["F", "Function", "L", "Model", "Parameter"]
+__all__ += ["Variable", "no_grad", "optimizers"]

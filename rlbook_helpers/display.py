@@ -15,14 +15,11 @@ from typing import Any
 import imageio_ffmpeg
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Video
+from IPython.display import Markdown, Video
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
 
 from rlbook_helpers import checks
 
@@ -66,37 +63,13 @@ def shorten(source: str) -> str:
     return "".join(lines)
 
 
-class Listing:
-    """色づけされたソースコード。
-
-    本の HTML は Markdown のほうを使い、明暗それぞれの配色で色づけします。
-    JupyterLab は HTML のほうを使います。path は、source のあるファイルです。
-    """
-
-    def __init__(self, path: str, source: str):
-        self.path = path
-        self.source = source
-
-    def __repr__(self) -> str:
-        return f"{self.path}\n\n{self.source}"
-
-    def _repr_markdown_(self) -> str:
-        return f"`{self.path}`\n\n```python\n{self.source}```\n"
-
-    def _repr_html_(self) -> str:
-        box = "background: #f6f8fa; color: #1f2933; padding: 0.8em; overflow-x: auto"
-        formatter = HtmlFormatter(noclasses=True, nobackground=True, cssstyles=box)
-        code = highlight(self.source, PythonLexer(), formatter)
-        return f"<code>{html.escape(self.path)}</code>\n{code}"
-
-
-def show_source(obj) -> Listing:
+def show_source(obj) -> Markdown:
     """クラスや関数のソースコードを、いま動いているパッケージから取り出して見せます。
 
     引数:
         obj: クラス、関数、またはメソッド。関数の docstring は、一行目だけを見せます。
     戻り値:
-        色づけされたコード。HTML の本でも Jupyter でも読めます。
+        ファイルの名前とコードの Markdown。HTML の本も Jupyter も、色をつけて見せます。
     例外:
         TypeError: クラスでも関数でもないもの、ソースコードのないもの。
     """
@@ -107,7 +80,7 @@ def show_source(obj) -> Listing:
         raise TypeError(
             f"obj はソースコードのあるクラスか関数にしてください: {obj!r}"
         ) from None
-    return Listing(path, source)
+    return Markdown(f"`{path}`\n\n```python\n{source}```\n")
 
 
 def define_area(state: Sequence[float]) -> Figure:
@@ -115,8 +88,6 @@ def define_area(state: Sequence[float]) -> Figure:
 
     引数:
         state: 状態 (4,): カートの位置、カートの速度、棒の角度 [rad]、棒の角速度 [rad/s]。
-    戻り値:
-        中身のない図。
     """
     x, x_dot, theta, theta_dot = checks.array("state", state, (4,))
     fig = plt.figure(figsize=(6.4, 6.6))
@@ -176,8 +147,6 @@ def plot_action_values(
         path: たどった状態の列。となりへの移動を、マスの境をまたぐ矢印で示します。
         error: Q が行動価値の誤差なら True。別の色で塗り、枠をつけません。
         ax: 描く座標軸。None なら、新しい図を作ります。
-    戻り値:
-        描いた座標軸。
     """
     # 上、下、左、右の三角形の、底辺の両端 (x, y)。y は下向き
     sides = [((0, 0), (1, 0)), ((0, 1), (1, 1)), ((0, 0), (0, 1)), ((1, 0), (1, 1))]

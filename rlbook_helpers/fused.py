@@ -58,7 +58,10 @@ class _QLoss(Function):
 
     def backward(self, gy: Variable) -> tuple[Variable, ...]:
         grads = self.places
-        if grads is None or any(p.grad is not None for p in self.inputs):
+        if grads is None or any(
+            p.grad is not None or p.data.dtype != place.data.dtype
+            for p, place in zip(self.inputs, grads)
+        ):
             grads = [Variable(np.empty_like(p.data)) for p in self.inputs]
         g = self.gqs * gy.data  # (B, A)
         for k in reversed(range(len(self.hs))):
@@ -116,46 +119,60 @@ class Adam(optimizers.Adam):
     """
 
     def setup(self, target: Model) -> "Adam":
-        """更新するモデルを決めます。モデルの重みは、すべてそろっていなければなりません。"""
+        """更新するモデルを決めます。最初の順伝播で作られる重みは、最初の更新で加えます。"""
         super().setup(target)
-        self._gather()
-        self.m, self.v = np.zeros_like(self.theta), np.zeros_like(self.theta)  # (P,)
+        self.theta = np.empty(0)
+        if all(p.data is not None for p in target.params()):
+            self._gather()
         return self
 
     def _gather(self) -> None:
         """重みを一本のベクトルに写し、それぞれの重みを、その一部を指すビューにします。"""
         self.params = list(self.target.params())
+        size = self.theta.size
         self.theta = np.concatenate([p.data.ravel() for p in self.params])  # (P,)
         self.grad = np.zeros_like(self.theta)  # (P,)
+        if self.theta.size != size:
+            self.m, self.v = self.grad.copy(), self.grad.copy()  # (P,)
         ends = np.cumsum([p.data.size for p in self.params])
-        self.places = []
+        self.places, self.parts = [], []
         for p, end in zip(self.params, ends):
             part = slice(end - p.data.size, end)
+            self.parts.append(part)
             self.places.append(Variable(self.grad[part].reshape(p.data.shape)))
             p.data = self.theta[part].reshape(p.data.shape)
 
     def update(self) -> None:
-        """いまの勾配で、重みを一回更新します。すべての重みに、勾配が要ります。"""
+        """いまの勾配で、重みを一回更新します。勾配のない重みは変えません。"""
         self.t += 1
-        for hook in self.hooks:
-            hook(self.params)
-        if any(p.data.base is not self.theta for p in self.params):
+        if any(p.data.base is not self.theta for p in self.target.params()):
             self._gather()  # 写しを作ったり、重みを読みこんだりして、ビューでなくなったとき
-        for p, place in zip(self.params, self.places):
-            if p.grad is not place:  # ほかの所に書かれた勾配
-                place.data[...] = p.grad.data
+        for hook in self.hooks:
+            hook([p for p in self.params if p.grad is not None])
+        parts = []
+        for p, place, part in zip(self.params, self.places, self.parts):
+            if p.grad is not None:
+                parts.append(part)
+                if p.grad is not place:  # ほかの所に書かれた勾配
+                    place.data[...] = p.grad.data
+        for part in parts if len(parts) < len(self.parts) else [slice(None)]:
+            self._update(part)
+
+    def _update(self, part: slice) -> None:
+        """Algorithm 1 の一回分を、ベクトルの一部に行います。"""
         # m と v は、Algorithm 1 のものを 1 - β1、1 - β2 で割った値です。計算が二つ減ります
-        g, beta1, beta2 = self.grad, self.beta1, self.beta2
-        self.m *= beta1
-        self.m += g
-        self.v *= beta2
-        self.v += g * g
+        beta1, beta2 = self.beta1, self.beta2
+        g, m, v = self.grad[part], self.m[part], self.v[part]
+        m *= beta1
+        m += g
+        v *= beta2
+        v += g * g
         scale = math.sqrt(1 - beta2)
         fix = math.sqrt(1 - beta2**self.t) / (1 - beta1**self.t)  # 偏りの補正
         step_size = self.alpha * fix * (1 - beta1) / scale
-        self.theta -= step_size * (self.m / (np.sqrt(self.v) + self.eps / scale))
+        self.theta[part] -= step_size * (m / (np.sqrt(v) + self.eps / scale))
         if self.t % 100 == 0:
             # 働かなくなった ReLU の重みは勾配が 0 のままで、m と v が縮みつづけます。
             # 非正規化数の計算はプロセッサによってはとても遅いので、その前に 0 にします
-            self.m[np.abs(self.m) < 1e-20] = 0
-            self.v[self.v < 1e-30] = 0
+            m[np.abs(m) < 1e-20] = 0
+            v[v < 1e-30] = 0

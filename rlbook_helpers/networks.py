@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rlbook_helpers import checks
-from rlbook_helpers.dezero_compat import F, L, Model, Parameter, Variable
+from rlbook_helpers.dezero_compat import F, L, Model, Parameter, Variable, no_grad
 from rlbook_helpers.fused import relu_mlp
 
 GRID_SHAPE = (3, 4)  # グリッドワールドの (高さ, 幅)
@@ -55,6 +55,25 @@ class Linear(L.Linear):
         self.in_size = in_size
         W = rng.standard_normal((in_size, out_size)) / np.sqrt(in_size)
         self.W.data = W.astype(np.float32)  # (I, O)
+
+
+def ordered_params(layer: L.Layer) -> Iterator[Parameter]:
+    """重みとバイアスを、層に代入した順に返します。
+
+    DeZero の params() は名前を set に持つので、起動のたびに順が変わります。
+    """
+    for value in vars(layer).values():
+        if isinstance(value, L.Layer):
+            yield from ordered_params(value)
+        elif isinstance(value, Parameter):
+            yield value
+
+
+def predict(qnet: Model, x: np.ndarray) -> np.ndarray:
+    """どのネットワークでも、状態 (D,) か (B, D) での forward の値を、計算グラフを作らずに求めます。"""
+    with no_grad():
+        y = qnet(x if x.ndim > 1 else x[np.newaxis]).data  # (B, A)
+    return y if x.ndim > 1 else y[0]
 
 
 class QNet1(Model):
@@ -120,11 +139,17 @@ class QNet2(Model):
         self.l2 = Linear(hidden_size, hidden_size, rng)
         self.l3 = Linear(hidden_size, action_size, rng)
 
-    def params(self) -> Iterator[Parameter]:
-        """重みとバイアスを、入力に近い層から順に返します。
+    @property
+    def is_plain(self) -> bool:
+        """forward が、このクラスのものか。そうなら、まとめて計算しても同じ値になります。"""
+        as_made = type(self.l1) is type(self.l2) is type(self.l3) is Linear
+        return as_made and type(self) is QNet2 and "forward" not in vars(self)
 
-        DeZero の Layer は名前を set に持つので、そのままでは、起動のたびに順が変わります。
-        """
+    def params(self) -> Iterator[Parameter]:
+        """重みとバイアスを、入力に近い層から順に返します。"""
+        if not self.is_plain:
+            yield from ordered_params(self)
+            return
         for layer in (self.l1, self.l2, self.l3):
             yield layer.W
             yield layer.b
@@ -143,6 +168,8 @@ class QNet2(Model):
         戻り値:
             すべての行動の価値 (B, A)。一つの状態には (A,)。
         """
+        if not self.is_plain:
+            return predict(self, x)
         l1, l2, l3 = self.l1, self.l2, self.l3
         Ws, bs = (l1.W.data, l2.W.data, l3.W.data), (l1.b.data, l2.b.data, l3.b.data)
         return relu_mlp(x, Ws, bs)[-1]

@@ -1,7 +1,7 @@
 """環境とエージェントを結びます: 学習、評価、その記録。"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -101,8 +101,6 @@ def train(
 ) -> TrainingRecord:
     """エージェントを学習させ、記録を返します。進み具合を、端末と Jupyter にバーで表示します。
 
-    学習の長さは、episodes か steps のどちらか一つで決めます。
-
     学習のあいだだけ、行列の積を 1 スレッドで計算します。この本の小さなネットワークでは、
     スレッドを増やしても速くならず、ほかの仕事とコアを奪いあうだけだからです。
 
@@ -112,7 +110,7 @@ def train(
     引数:
         env: 環境。
         agent: エージェント。
-        episodes: エピソードの数。
+        episodes: エピソードの数。これか steps のどちらか一つを渡します。
         steps: ステップの数。最後のエピソードは途中で終わることがあり、そのときは記録に入れません。
         sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
         seed: 最初の env.reset に渡すシード。
@@ -186,14 +184,19 @@ def evaluate(
         TypeError, ValueError: episodes が 1 以上の整数でない。
     """
     episodes = checks.integer("episodes", episodes, 1)
-    returns = np.zeros(episodes)
-    for episode in range(episodes):
-        state, _ = env.reset(seed=checks.env_seed(seed) if episode == 0 else None)
-        terminated = truncated = False
-        while not (terminated or truncated):
-            state, reward, terminated, truncated, _ = env.step(policy(state))
-            returns[episode] += reward
-    return returns
+    seeds = [seed, *[None] * (episodes - 1)]
+    return np.array([sum(_follow(env, policy, seed)) for seed in seeds])
+
+
+def _follow(env: gym.Env, policy: Policy, seed) -> Iterator[float]:
+    """一つのエピソードを方策で動かします。始まりには 0、一歩ごとに報酬を返します。"""
+    state, _ = env.reset(seed=checks.env_seed(seed))
+    yield 0.0
+    ended = False
+    while not ended:
+        state, reward, terminated, truncated, _ = env.step(policy(state))
+        ended = terminated or truncated
+        yield float(reward)
 
 
 def record_frames(
@@ -206,8 +209,7 @@ def record_frames(
         policy: 状態から行動を選ぶ関数。
         seed: env.reset に渡すシード。
     戻り値:
-        画面のリスト。最初の状態も入るので、ステップ数より 1 枚多くなります。
-        それぞれ (高さ, 幅, 3)、uint8。
+        画面 (高さ, 幅, 3)、uint8 のリスト。最初の状態も入り、ステップ数より 1 枚多くなります。
     例外:
         ValueError: env が画面を返さない。
     """
@@ -215,13 +217,7 @@ def record_frames(
         raise ValueError(
             f'env は render_mode="rgb_array" で作ってください: render_mode={env.render_mode!r}'
         )
-    state, _ = env.reset(seed=checks.env_seed(seed))
-    frames: list = [env.render()]
-    terminated = truncated = False
-    while not (terminated or truncated):
-        state, _, terminated, truncated, _ = env.step(policy(state))
-        frames.append(env.render())
-    return frames
+    return [np.asarray(env.render()) for _ in _follow(env, policy, seed)]
 
 
 def progress_bar(iterable=None, **kwargs) -> tqdm:
