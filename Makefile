@@ -2,6 +2,8 @@
 # Use relative paths only: the path of the project may contain spaces.
 PYTHON ?= python3
 BIN := .venv/bin
+# Not the script of that name: scripts of pip do not start below a folder with " or $ in its name.
+BOOK = $(BIN)/python -c "from jupyter_book.cli.main import main; main()"
 
 .PHONY: help venv book epub test test-all lint links lab execute bench experiments figures policies requirements clean distclean
 
@@ -23,7 +25,7 @@ book: venv ## 本を組み立てる (_build/html。ノートブックは実行�
 	@test _build/.passed -nt _build/.doctrees/environment.pickle && \
 	  test -z "$$(find THIRD_PARTY_LICENSES.txt book/*.html book/static book/locale book/templates book/_ext/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
 	  rm -rf _build/.doctrees
-	@$(BIN)/jupyter-book build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
+	@$(BOOK) build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
 	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
 	@touch _build/.passed
 	@echo "できました / open this in a browser: _build/html/index.html"
@@ -47,9 +49,9 @@ test-all: ## 時間のかかるテストもすべて行う
 
 # A quiz becomes a Markdown list for textlint, on the same lines as its texts in the TOML.
 lint: venv node_modules/.package-lock.json ## コード、ワークフロー、文章を調べる (Node.js 20 以上が要る)
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m ruff format --check
+	@$(BIN)/python -m mypy
 	@$(BIN)/zizmor --offline --quiet .github
 	@rm -rf _build/quizzes && mkdir -p _build/quizzes && for quiz in book/quizzes/*.toml; do \
 	  sed -E -e "s/^(text|why) = '(.*)'$$/- \2/" -e t -e 's/.*//' "$$quiz" \
@@ -63,10 +65,10 @@ node_modules/.package-lock.json: package.json package-lock.json
 	@touch $@
 
 links: venv ## 外へのリンクを調べる (インターネットが要る)
-	@$(BIN)/jupyter-book build . --builder linkcheck
+	@$(BOOK) build . --builder linkcheck
 
 lab: venv ## JupyterLab で章を開く (.md をダブルクリックするとノートブックになる)
-	@$(BIN)/jupyter-lab --LabApp.default_url=/lab/tree/chapters
+	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/chapters
 
 execute: venv ## 章を実行して .ipynb を書き直す (CHAPTER=04_dqn で一つだけ)
 	@$(BIN)/python tools/execute.py $(CHAPTER) $(if $(DISCARD),--discard)

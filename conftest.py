@@ -21,4 +21,4 @@ def pytest_collection_modifyitems(items):
         if item.path.name == "08_speed.ipynb":
             item.add_marker(pytest.mark.alone)
         if item.path.name == "06_lander.ipynb" and find_spec("Box2D") is None:
-            item.add_marker(pytest.mark.skip(reason="needs gymnasium[box2d]"))
+            item.add_marker(pytest.mark.skip(reason="needs ufal-pybox2d"))

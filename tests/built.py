@@ -1,7 +1,11 @@
-"""What the tests of the built book have in common."""
+"""Helpers for the tests of the built book."""
 
+import contextlib
+import functools
+import http.server
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,11 +16,23 @@ CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("*.md"))
 PAGES = [f"book/{path.stem}" for path in sorted((ROOT / "book").glob("*.md"))]
 PAGES += [f"chapters/{stem}" for stem in CHAPTERS]
 each_page = pytest.mark.parametrize("page", PAGES)
+
+
+def weekly(value):
+    """A parameter for the slow tests."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
+def weekly_but(*pages: str) -> list:
+    """All pages; those that are not named for the slow tests."""
+    return [page if page in pages else weekly(page) for page in PAGES]
+
+
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
 def squeeze(text: str) -> str:
-    """As two texts are compared when only their letters count."""
+    """Drop all white space."""
     return re.sub(r"\s+", "", text)
 
 
@@ -30,13 +46,59 @@ def address(page: str) -> str:
     return (HTML / f"{page}.html").as_uri()
 
 
+@contextlib.contextmanager
+def serve(site):
+    """The address of a web server for a built book; unknown paths give its 404 page."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def send_error(self, code, message=None, explain=None):
+            self.send_response(code)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write((site / "404.html").read_bytes())
+
+    handler = functools.partial(Handler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 # In a browser
+
+PATIENCE = 60_000  # milliseconds; the machine may have other work
+
+
+@contextlib.contextmanager
+def watched_tab(browser, home="file:", **options):
+    """A tab that lists its requests in `asked`, and errors and foreign requests in `troubles`."""
+    context = browser.new_context(locale="ja-JP", **options)
+    context.set_default_timeout(PATIENCE)
+    tab = context.new_page()
+    tab.troubles, tab.asked = [], []
+
+    def note(request):
+        tab.asked.append(request.url)
+        if not request.url.startswith((home, "data:", "blob:")):
+            tab.troubles.append(f"asks for {request.url}")
+
+    tab.on("request", note)
+    tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
+    tab.on(
+        "console",
+        lambda message: message.type == "error" and tab.troubles.append(message.text),
+    )
+    yield tab
+    context.close()
 
 
 def settle(tab) -> None:
-    """Until the page has answered to a change: scripts in the next frame, then gliding styles.
+    """Wait for scripts in the next frame, then for transitions.
 
-    At most three seconds: a page that is not drawn gives no frames, and its styles never end.
+    At most three seconds: a page that is not drawn gives no frames, and its transitions never end.
     """
     tab.evaluate(
         """async () => {
@@ -52,25 +114,34 @@ def settle(tab) -> None:
 
 
 def widths(tab, *sizes: int):
-    """The page as on a desktop, a tablet and a phone, one after the other, without a new visit."""
+    """Resize the page to a desktop, a tablet and a phone, one after the other."""
     for width in sizes or (1280, 768, 360):
         tab.set_viewport_size({"width": width, "height": 800})
         settle(tab)
         yield width
 
 
+def set_scheme(tab, scheme: str) -> None:
+    tab.emulate_media(color_scheme=scheme)
+    tab.wait_for_selector(f"html[data-theme={scheme}]")
+    settle(tab)
+
+
+def unfold(tab) -> None:
+    tab.evaluate("document.querySelectorAll('details').forEach((e) => e.open = true)")
+
+
 def wait_for_formulas(tab) -> None:
-    """Until MathJax has set all of them and their fonts are there."""
+    """Wait until MathJax has typeset all of them and their fonts are loaded."""
     tab.wait_for_function(
         """() => document.querySelectorAll("article mjx-container").length
-            >= document.querySelectorAll("article .math").length""",
-        timeout=20_000,
+            >= document.querySelectorAll("article .math").length"""
     )
     tab.evaluate("async () => { await document.fonts.ready; }")
 
 
 def show_pictures(tab) -> None:
-    """All pictures of the page, which wait until a reader comes near; a broken one is an error."""
+    """Load all pictures of the page, which are lazy; a broken one is an error."""
     tab.evaluate(
         """async () => {
             const pictures = [...document.images];

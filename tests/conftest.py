@@ -1,34 +1,30 @@
-import contextlib
-import functools
-import http.server
 import os
 import shutil
-import threading
 
 import pytest
 from threadpoolctl import threadpool_limits
 
-from built import HTML, PAGES, address
+from built import HTML
 
 NO_BROWSER = "no Chromium or Chrome found"
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_blas_thread():
-    """More threads fight for the cores: updates would take ten times as long on a busy machine."""
+    """More threads only slow each other down, tenfold on a busy machine."""
     with threadpool_limits(1, user_api="blas"):
         yield
 
 
 def browser_or_none(playwright):
-    """Chromium or Chrome, wherever this system keeps it."""
+    """Launch Chromium or Chrome; None if there is none."""
     found = [
         shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")
     ]
     path = next(filter(None, found), None)
     arguments = {"executable_path": path} if path else {"channel": "chrome"}
     try:
-        # Containers offer no sandbox; the pages are our own.
+        # Containers have no sandbox, and the pages are our own.
         return playwright.chromium.launch(args=["--no-sandbox"], **arguments)
     except Exception:
         if path:
@@ -49,7 +45,7 @@ def browser():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """One line at the end of the run; otherwise only a number of skipped tests would tell of it."""
+    """Report skipped page tests in one line at the end of the run."""
     skipped = terminalreporter.stats.get("skipped", [])
     unseen = sum(NO_BROWSER in str(report.longrepr) for report in skipped)
     if unseen:
@@ -61,45 +57,9 @@ def pytest_terminal_summary(terminalreporter):
         )
 
 
-@contextlib.contextmanager
-def watched_tab(browser, **options):
-    """A tab that remembers what went wrong."""
-    context = browser.new_context(locale="ja-JP", **options)
-    tab = context.new_page()
-    tab.troubles = []
-    tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
-    tab.on(
-        "console",
-        lambda message: message.type == "error" and tab.troubles.append(message.text),
-    )
-    tab.on(
-        "request",
-        lambda request: (
-            request.url.startswith(("file:", "data:", "blob:"))
-            or tab.troubles.append(f"asks for {request.url}")
-        ),
-    )
-    yield tab
-    context.close()
-
-
-@pytest.fixture
-def tab(browser):
-    with watched_tab(browser) as tab:
-        yield tab
-
-
-@pytest.fixture(scope="module", params=PAGES)
-def opened(browser, request):
-    """A tab with one page of the book, opened once for all tests of a module that look at it."""
-    with watched_tab(browser, viewport={"width": 1280, "height": 800}) as tab:
-        tab.goto(address(request.param))
-        yield tab
-
-
 @pytest.fixture(scope="session")
 def soups():
-    """Every page of the built book, parsed, by its path."""
+    """The parsed pages of the built book, by path."""
     bs4 = pytest.importorskip("bs4")
     assert HTML.is_dir(), "make book first"
     paths = {path.relative_to(HTML).as_posix(): path for path in HTML.rglob("*.html")}
@@ -108,30 +68,3 @@ def soups():
         for name, path in paths.items()
         if not name.startswith("_static")
     }
-
-
-@contextlib.contextmanager
-def serve(site):
-    """The address of a web server for a built book, which answers like the usual hosts."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-        def send_error(self, code, message=None, explain=None):
-            self.send_response(code)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write((site / "404.html").read_bytes())
-
-    handler = functools.partial(Handler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def server():
-    with serve(HTML) as url:
-        yield url

@@ -20,6 +20,8 @@ PYTHON = os.path.join(
     VENV, *(["Scripts", "python.exe"] if os.name == "nt" else ["bin", "python"])
 )
 OLDEST = (3, 11)
+# Installed where it can be; the rest of the book works without it.
+OPTIONAL = {"ufal-pybox2d": ("第 6 章の LunarLander", "LunarLander of chapter 6")}
 
 # Messages of pip if it cannot reach the package index.
 NETWORK_TROUBLE = (
@@ -33,6 +35,8 @@ NETWORK_TROUBLE = (
     "name resolution",
     "getaddrinfo failed",
     "Network is unreachable",
+    "SSLError",
+    "(from versions: none)",  # a login page instead of the index
 )
 
 
@@ -77,17 +81,31 @@ def wanted():
     return digest.hexdigest()
 
 
+def packages():
+    """Modules in site-packages of .venv, whatever their versions."""
+    names = []
+    for folder, folders, files in os.walk(VENV):
+        if os.path.basename(folder) == "site-packages":
+            names += folders + files
+            del folders[:]
+    return sorted(
+        name for name in names if not name.endswith((".dist-info", "__pycache__"))
+    )
+
+
 def is_installed(digest):
+    """True if the stamp is right, all that was installed is there, and its Python runs."""
     try:
-        with open(STAMP) as file:
-            if file.read() != digest:
-                return False
+        with open(STAMP, "rb") as file:
+            stamp = json.loads(file.read().decode("utf-8"))
+        if stamp["digest"] != digest or set(stamp["packages"]) - set(packages()):
+            return False
         # The base Python may have been removed or upgraded.
         return (
             subprocess.call([PYTHON, "-I", "-S", "-c", ""], stderr=subprocess.DEVNULL)
             == 0
         )
-    except OSError:
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -99,6 +117,13 @@ def create_venv():
         fail(
             ".venv がほかのフォルダへのリンクです。リンクを消して、もう一度実行してください",
             ".venv is a link to another folder; remove the link and try again",
+        )
+    if os.pathsep in VENV:
+        fail(
+            "名前に %s を含むフォルダには .venv を作れません。フォルダの名前を変えてください"
+            % os.pathsep,
+            "cannot create .venv below a folder with %s in its name; rename the folder"
+            % os.pathsep,
         )
     try:
         # First, so that an interrupted run leaves no stamp.
@@ -121,25 +146,40 @@ def create_venv():
         )
 
 
-def install():
+def pip_install(requirements):
+    """Install into .venv, whatever the user's pip is told to do elsewhere; the error, if any."""
+    environment = dict(os.environ, PIP_USER="0")
+    for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"):
+        environment.pop(name, None)
+    command = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     pip = subprocess.Popen(
-        [
-            PYTHON,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            "--no-input",
-            "-r",
-            "requirements.txt",
-        ],
+        command + ["--no-input", "-r", requirements],
         cwd=ROOT,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     output = pip.communicate()[0].decode("utf-8", "replace")
-    if pip.returncode == 0:
+    return output if pip.returncode else ""
+
+
+def install():
+    output = pip_install("requirements.txt")
+    for name, (japanese, english) in OPTIONAL.items():
+        if name in output:
+            without = os.path.join(VENV, "requirements.txt")
+            with open(os.path.join(ROOT, "requirements.txt"), "rb") as file:
+                lines = file.read().split(b"\n")
+            with open(without, "wb") as file:
+                file.write(b"\n".join(x for x in lines if name.encode() not in x))
+            output = pip_install(without)
+            if not output:
+                sys.stderr.write(
+                    "%s に要る %s を入れられません。ほかの章は使えます / "
+                    "cannot install %s for %s; all other chapters work\n"
+                    % (japanese, name, name, english)
+                )
+    if not output:
         return
     if any(sign in output for sign in NETWORK_TROUBLE):
         fail(
@@ -186,7 +226,7 @@ def main():
     install()
     make_notebooks_of_markdown()
     with open(STAMP, "w") as file:
-        file.write(digest)
+        json.dump({"digest": digest, "packages": packages()}, file)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Page:
         for element in article.select("span.math"):
             element.string = plain_formula(element.get_text())
         self.record = {"url": url, "title": plain(article.h1), "sections": []}
-        self.line = ""
+        self.line, self.seen = "", set()
         self.open_section("", self.record["title"])
         self.walk(article)
 
@@ -69,11 +69,14 @@ class Page:
         self.record["sections"].append(section)
 
     def end_line(self):
-        # Keep the lines of <pre>; drop lines without a letter.
+        # Keep the lines of <pre>; drop lines without a letter, and code that the page had before.
         for line in self.line.split("\n"):
             line = re.sub(r'\s+|"""', " ", line).strip()
-            if re.search(r"[^\W\d_]", line):
+            if re.search(r"[^\W\d_]", line) and not (
+                line.isascii() and line in self.seen
+            ):
                 self.record["sections"][-1]["lines"].append(line)
+                self.seen.add(line)
         self.line = ""
 
     def walk(self, parent: Tag, verbatim: bool = False):

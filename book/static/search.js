@@ -1,9 +1,10 @@
-// The search: looks for what was typed in the text of the pages (tools/search_text.py) and replaces
+// The search: looks for what was typed in the text of the pages (book/_ext/search_text.py) and replaces
 // the query of Sphinx's searchtools.js, which knows only whole words. Sphinx still reads the address
 // and prepares the place for the results.
 
 {
   const LONGEST_EXCERPT = 120;
+  const LONGEST_QUERY = 200; // no longer one is in the book
   const escape = (text) => text.replace(/[.*+?^${}()|[\]\\\/-]/g, "\\$&");
   const unspaced = (text) => text.replace(/\s/g, "");
 
@@ -49,7 +50,7 @@
 
   // The words of a query, all of which a page must contain. A term with a space in it is one word.
   const wordsOf = (query) => {
-    let text = query.normalize("NFKC").replace(/\s+/g, " ").trim();
+    let text = query.normalize("NFKC").replace(/\s+/g, " ").trim().slice(0, LONGEST_QUERY);
     for (const term of terms.filter((term) => term.includes(" "))) {
       text = text.replace(new RegExp(escape(term), "gi"), unspaced);
     }
@@ -124,21 +125,44 @@
     Search.output.append(item);
   };
 
-  Search.query = (query) => {
+  // sphinx_highlight.js marks the words on the page that is opened next, where the browser keeps them.
+  const remember = (words) => {
+    try {
+      localStorage.setItem("sphinx_highlight_terms", words.join(" "));
+    } catch {
+      // refused or full: nothing is marked
+    }
+  };
+
+  const end = (sentence) => {
+    Search.stopPulse();
+    Search.title.innerText = _("Search Results");
+    if (sentence) Search.status.innerText = sentence;
+  };
+
+  const answer = (query) => {
     pages ?? prepare(Search._index);
     const words = wordsOf(query);
     const missing = words.filter((word) => !occurs(word));
     const results = words.length && !missing.length ? find(words) : [];
     results.forEach((result) => show(result, words));
-    // sphinx_highlight.js marks them on the page that is opened next.
-    const marks = words.filter((word) => word.length > 1);
-    localStorage.setItem("sphinx_highlight_terms", marks.join(" "));
-    Search.stopPulse();
-    Search.title.innerText = _("Search Results");
-    if (!words.length) return;
-    const quoted = (list) => list.map((word) => `「${word}」`).join("");
-    if (results.length) Search.status.innerText = `${quoted(words)}は ${results.length} ページにあります。`;
-    else if (missing.length) Search.status.innerText = `${quoted(missing)}は、この本にありません。`;
-    else Search.status.innerText = `${quoted(words)}をすべて含むページはありません。`;
+    remember(words.filter((word) => word.length > 1));
+    if (!words.length) return "";
+    const short = (word) => (word.length > 30 ? `${word.slice(0, 30)}…` : word);
+    const quoted = (list) => list.map((word) => `「${short(word)}」`).join("");
+    if (results.length) return `${quoted(words)}は ${results.length} ページにあります。`;
+    if (missing.length) return `${quoted(missing)}は、この本にありません。`;
+    return `${quoted(words)}をすべて含むページはありません。`;
   };
+
+  Search.query = (query) => {
+    try {
+      end(answer(query));
+    } catch (error) {
+      end("検索できませんでした。ほかの言葉で試してください。");
+      console.warn(error);
+    }
+  };
+
+  Search.fail = () => end("検索の索引を読みこめません。ページを読みこみなおしてください。");
 }

@@ -100,7 +100,7 @@ class Preset:
         except gym.error.DependencyNotInstalled as error:
             raise ImportError(
                 f"{self.env_id} に要るパッケージが入っていません。LunarLander なら "
-                f'pip install "gymnasium[box2d]" と打ってください ({error})'
+                f"pip install ufal-pybox2d と打ってください ({error})"
             ) from None
         return TruncationEnds(env) if self.truncation_ends else env
 

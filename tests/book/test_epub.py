@@ -21,7 +21,7 @@ from fontTools import ttLib
 
 import epub_builder as maker  # book/_ext/epub_builder.py
 import site_files  # book/_ext/site_files.py
-from built import ROOT, cells_of, squeeze
+from built import ROOT, cells_of, squeeze, weekly_but
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"]] + [
@@ -280,3 +280,23 @@ def test_quiz_answers_follow_the_questions(soups, chapter):
     assert text.count("正解です。") == text.count("正解です。", end)
     assert text.count("正解です。", end) == len(box.select(".quiz-question li"))
     assert text.count("不正解です。") == text.count("正解です。") - len(questions)
+
+
+# In a browser, where there is one
+
+ON_A_PHONE = ("book/notation", "chapters/02_before_dqn", "chapters/04_dqn")
+
+
+@pytest.mark.parametrize("page", weekly_but(*ON_A_PHONE))
+def test_epub_page_fits_a_phone(browser, epub, tmp_path, page):
+    with zipfile.ZipFile(epub) as package:
+        package.extractall(tmp_path)
+    tab = browser.new_page(viewport={"width": 400, "height": 800})
+    tab.goto((tmp_path / f"{page}.xhtml").as_uri())
+    tab.evaluate("document.fonts.ready")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    sizes = tab.locator("math").evaluate_all(
+        "all => all.map(e => [e.clientWidth, e.clientHeight])"
+    )
+    assert all(width and height for width, height in sizes)
+    tab.close()

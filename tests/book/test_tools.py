@@ -117,9 +117,15 @@ def test_bootstrap_tells_why_venv_cannot_be_made(
     assert "空き容量と書き込み権限" in said and f"({reason})" in said
 
 
-def test_bootstrap_reports_network_errors(checkout, capsys):
+def test_bootstrap_reports_network_errors(checkout, monkeypatch, capsys):
     (checkout / "requirements.txt").write_text("rlbook-needs-this==1.0\n")
     assert "ネットワークの接続を確かめて" in refusal(capsys)
+    for output in (
+        "SSLError(SSLCertVerificationError(1, 'x'))",
+        "(from versions: none)",
+    ):
+        monkeypatch.setattr(bootstrap, "pip_install", lambda _, text=output: text)
+        assert "ネットワークの接続を確かめて" in refusal(capsys)
 
 
 def test_bootstrap_shows_other_pip_errors(checkout, capfd):
@@ -131,12 +137,66 @@ def test_bootstrap_shows_other_pip_errors(checkout, capfd):
     assert not os.path.exists(bootstrap.STAMP)
 
 
-def test_bootstrap_runs_once_and_again_after_a_change(checkout, monkeypatch, capsys):
-    for requirements, busy in [("", True), ("", False), ("# changed\n", True)]:
-        (checkout / "requirements.txt").write_text(requirements)
+def test_bootstrap_runs_again_only_when_needed(checkout, monkeypatch, capsys):
+    stamp = checkout / ".venv" / "installed"
+    site = checkout / ".venv" / "lib" / "site-packages"
+
+    def busy() -> bool:
         bootstrap.main()
-        assert ("preparing .venv" in capsys.readouterr().out) == busy
-        monkeypatch.setattr(bootstrap, "install", lambda: None)  # once is enough
+        return "preparing .venv" in capsys.readouterr().out
+
+    def install():
+        for name in ("numpy", "numpy-1.dist-info"):
+            (site / name).mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(bootstrap, "install", install)
+    assert busy() and not busy()
+    (checkout / "requirements.txt").write_text("# changed\n")
+    assert busy() and not busy()
+    (site / "numpy-1.dist-info").rename(site / "numpy-2.dist-info")  # an upgrade
+    assert not busy()
+    (site / "numpy").rmdir()
+    assert busy() and not busy()
+    for damaged in (b"\xff\xfe", b"", b"[]", b'{"digest": 1}', stamp.read_bytes()[:-5]):
+        stamp.write_bytes(damaged)
+        assert busy() and not busy()
+
+
+def test_bootstrap_installs_into_venv_whatever_pip_is_told(checkout, monkeypatch):
+    monkeypatch.setattr(bootstrap, "PYTHON", str(checkout / "python"))
+    (checkout / "python").write_text(
+        '#!/bin/sh\necho "$PIP_USER,$PIP_TARGET" >&2; exit 1\n'
+    )
+    (checkout / "python").chmod(0o755)
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("PIP_TARGET", "elsewhere")
+    assert bootstrap.pip_install("requirements.txt") == "0,\n"
+
+
+def test_bootstrap_refuses_a_folder_that_venv_cannot_have(
+    checkout, monkeypatch, capsys
+):
+    monkeypatch.setattr(bootstrap, "VENV", f"{checkout}{os.pathsep}x/.venv")
+    assert "フォルダの名前を変えて" in refusal(capsys)
+
+
+def test_bootstrap_goes_on_without_the_package_of_one_chapter(
+    checkout, monkeypatch, capsys
+):
+    asked = []
+
+    def pip_install(requirements):
+        path = os.path.join(bootstrap.ROOT, requirements)
+        with open(path, encoding="utf-8") as file:
+            asked.append(file.read().split())
+        return "Failed to build ufal-pybox2d" if "ufal-pybox2d==2" in asked[-1] else ""
+
+    (checkout / "requirements.txt").write_text("numpy==2\nufal-pybox2d==2\n")
+    monkeypatch.setattr(bootstrap, "pip_install", pip_install)
+    bootstrap.main()
+    assert asked == [["numpy==2", "ufal-pybox2d==2"], ["numpy==2"]]
+    assert "第 6 章の LunarLander に要る ufal-pybox2d" in capsys.readouterr().err
+    assert os.path.exists(bootstrap.STAMP)
 
 
 # tools/execute.py

@@ -259,7 +259,7 @@ def test_run_names_the_package_that_the_lander_needs(monkeypatch, tmp_path, caps
     monkeypatch.setitem(sys.modules, "Box2D", None)
     command = ["run", "lander", "--seeds", "0", "--out", str(tmp_path / "runs")]
     assert main(command) == 2
-    assert 'pip install "gymnasium[box2d]"' in capsys.readouterr().err
+    assert "pip install ufal-pybox2d" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -1,15 +1,11 @@
-"""The search of the built book, in a browser, from a web server and from files."""
+"""The search of the built book."""
 
-import gzip
-import json
 import re
 import unicodedata
 
 import pytest
 
-from built import HTML, PAGES, address, squeeze, widths
-
-pytestmark = pytest.mark.book
+from built import HTML, PAGES, address, squeeze, watched_tab, widths
 
 GLOSSARY = "book/glossary.html"
 # The book writes these, if need be with a space, in other letters or in another width.
@@ -71,7 +67,7 @@ NONSENSE = [
 
 
 def fold(text: str) -> str:
-    """As the search compares two texts: without spaces, width of characters and case."""
+    """Drop what the search ignores: spaces, width of characters and case."""
     return squeeze(unicodedata.normalize("NFKC", text)).lower()
 
 
@@ -111,11 +107,6 @@ def terms(articles):
     return {term: {name for name in bold if fold(term) in bold[name]} for term in names}
 
 
-@pytest.fixture(scope="module", params=["http", "file"])
-def site(request, server):
-    return server if request.param == "http" else HTML.as_uri()
-
-
 class Finder:
     """A tab with the page of the search, asked again and again."""
 
@@ -137,29 +128,33 @@ class Finder:
             query,
         )
 
-    def pages(self, query: str) -> list[str]:
-        return [result["href"].split("#")[0] for result in self.ask(query)]
-
     @property
     def status(self) -> str:
         return self.tab.locator("#search-results .search-summary").inner_text()
 
 
 @pytest.fixture(scope="module")
-def finder(browser, site):
-    tab = browser.new_page(locale="ja-JP")
-    errors = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.goto(f"{site}/search.html")
-    yield Finder(tab)
-    tab.close()
-    assert errors == []
+def finder(browser):
+    with watched_tab(browser) as tab:
+        tab.goto(address("search"))
+        yield Finder(tab)
+        assert tab.troubles == []
 
 
-def test_every_term_is_found_where_it_stands_and_explained_on_top(finder, texts, terms):
+@pytest.fixture(scope="module")
+def results(finder, terms):
+    return {term: finder.ask(term) for term in terms}
+
+
+def pages_of(results: list[dict]) -> list[str]:
+    return [result["href"].split("#")[0] for result in results]
+
+
+def test_search_finds_all_terms(results, texts, terms):
+    """On the pages that have them, those that explain them on top."""
     wrong = {}
     for term, introduced in terms.items():
-        found = finder.pages(term)
+        found = pages_of(results[term])
         expected = {name for name, text in texts.items() if fold(term) in text}
         if (
             set(found) != expected
@@ -170,17 +165,17 @@ def test_every_term_is_found_where_it_stands_and_explained_on_top(finder, texts,
     assert wrong == {}
 
 
-def test_compounds_that_the_book_writes_are_found(finder, texts):
+def test_search_finds_compounds(finder, texts):
     wrong = {}
     for query in WRITTEN:
         expected = {name for name, text in texts.items() if fold(query) in text}
-        found = finder.pages(query)
+        found = pages_of(finder.ask(query))
         if set(found) != expected or not expected:
             wrong[query] = found
     assert wrong == {}
 
 
-def test_other_compounds_find_the_pages_that_have_all_their_parts(finder, texts):
+def test_search_splits_other_compounds(finder, texts):
     wrong = {}
     for query, words in TOGETHER.items():
         expected = {
@@ -188,26 +183,25 @@ def test_other_compounds_find_the_pages_that_have_all_their_parts(finder, texts)
             for name, text in texts.items()
             if all(fold(word) in text for word in words)
         }
-        found = finder.pages(query)
+        found = pages_of(finder.ask(query))
         if set(found) != expected or not expected:
             wrong[query] = found
     assert wrong == {}
 
 
-def test_nonsense_finds_nothing_and_is_named(finder):
+def test_search_names_words_without_results(finder):
     for query in NONSENSE:
         assert finder.ask(query) == [], query
         assert query.split()[-1] in finder.status and "ありません" in finder.status
 
 
-def test_a_result_is_a_place_on_a_page_with_its_text(finder, soups, terms):
+def test_results_have_title_excerpt_and_marked_words(results, soups):
     """One result for a page, with a readable title and an excerpt, the words marked."""
-    for term in terms:
-        results = finder.ask(term)
-        pages = [result["href"].split("#")[0] for result in results]
+    for term, found in results.items():
+        pages = pages_of(found)
         assert len(set(pages)) == len(pages)
-        assert results[0]["excerpt"]
-        for result in results:
+        assert found[0]["excerpt"]
+        for result in found:
             page, _, anchor = result["href"].partition("#")
             assert not anchor or soups[page].find(id=anchor) is not None
             assert "#" not in result["title"] and result["title"].strip()
@@ -216,47 +210,47 @@ def test_a_result_is_a_place_on_a_page_with_its_text(finder, soups, terms):
             assert {fold(mark) for mark in result["marked"]} == {fold(term)}
 
 
-def test_a_reader_types_a_word_and_gets_to_the_place(browser, site):
-    tab = browser.new_page(locale="ja-JP", viewport={"width": 1280, "height": 800})
-    tab.goto(f"{site}/chapters/01_dezero.html")
-    tab.locator("button.search-button-field:visible").click()
-    tab.locator("dialog input[name=q]").fill("非正規化数")
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector("#search-results li")
-    assert tab.locator("input[name=q]:visible").input_value() == "非正規化数"
-    tab.locator("#search-results li a").first.click()
-    tab.wait_for_selector("article .highlighted")
-    assert "非正規化数" in tab.locator("article .highlighted").first.inner_text()
-    tab.close()
-
-
-def test_what_is_bold_and_no_term_of_the_prose_is_no_definition():
-    text = (HTML / "search_text.js").read_text(encoding="utf-8")
-    pages = json.loads(text[text.index("(") + 1 : text.rindex(")")])
-    sections = [section for page in pages for section in page["sections"]]
-    defined = {term for section in sections for term in section["defines"]}
-    assert {"経験再生", "重みの平均"} <= defined
-    assert not [term for term in defined if re.search("[、。]", term)]
-    assert defined.isdisjoint({"問い", "測るもの", "結論の決め方"})  # a plan, printed
-
-
-def test_the_index_is_small(texts):
-    size = len(gzip.compress((HTML / "search_text.js").read_bytes()))
-    assert size < 9_000 * len(texts)  # it grows with the pages
-
-
-@pytest.mark.parametrize(
-    "word", ["経験再生", "行動価値", "ターゲットネットワーク", "Gymnasium"]
-)
-def test_search_finds(tab, word):
-    tab.goto(f"{address('search')}?q={word}")
-    for _ in widths(tab):
+@pytest.mark.parametrize("home", ["http", "file"])
+def test_typed_word_leads_to_its_place(browser, server, home):
+    site = server if home == "http" else HTML.as_uri()
+    desktop = {"width": 1280, "height": 800}
+    with watched_tab(browser, home=site, viewport=desktop) as tab:
+        tab.goto(f"{site}/book/setup.html")
+        tab.locator("button.search-button-field:visible").click()
+        tab.locator("dialog input[name=q]").fill("非正規化数")
+        tab.keyboard.press("Enter")
         tab.wait_for_selector("#search-results li")
+        assert tab.locator("input[name=q]:visible").input_value() == "非正規化数"
+        tab.locator("#search-results li a").first.click()
+        tab.wait_for_selector("article .highlighted")
+        assert "非正規化数" in tab.locator("article .highlighted").first.inner_text()
+        assert tab.troubles == []
+
+
+@pytest.mark.parametrize("page", ["book/index", "search"])
+def test_page_has_one_search_field(tab, page):
+    tab.goto(address(page))
+    fields = "button.search-button-field, button.search-button, form.bd-search"
+    for _ in widths(tab):
+        assert len(tab.locator(f":is({fields}):visible").all()) == 1
     assert tab.troubles == []
 
 
-def test_search_does_not_find_nonsense(tab):
-    tab.goto(f"{address('search')}?q=ぬるぽ帝国xyzzy")
+def test_search_title_looks_like_that_of_a_page(tab):
+    looks = "(e) => [getComputedStyle(e).fontSize, getComputedStyle(e).fontWeight]"
+    seen = []
+    for page in ("search", "book/glossary"):
+        tab.goto(address(page))
+        seen.append(tab.locator("h1:visible").first.evaluate(looks))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize(("word", "found"), [("Gymnasium", True), ("帝国xyzzy", False)])
+def test_address_with_a_query_shows_its_results(tab, word, found):
+    tab.goto(f"{address('search')}?q={word}")
+    tab.wait_for_selector(".search-summary")
     for _ in widths(tab):
-        tab.wait_for_selector("#search-results .search-summary:has-text('ありません')")
-        assert tab.locator("#search-results li").count() == 0
+        assert tab.locator("#search-results li:visible").count() > 0 or not found
+        assert ("ありません" in tab.inner_text(".search-summary")) == (not found)
+    assert tab.locator("#search-results li").count() == 0 or found
+    assert tab.troubles == []

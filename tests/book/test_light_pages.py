@@ -5,13 +5,8 @@ import re
 
 import pytest
 
-from built import HTML, each_page
-
-pytest.importorskip("PIL", reason="pages are made with requirements.txt installed")
-
 import light_pages  # book/_ext/light_pages.py
-
-pytestmark = pytest.mark.book
+from built import HTML, each_page
 
 ICON_RULE = r"((?:\.fa-[\w-]+:before,?)+)\{content:"
 
@@ -29,7 +24,7 @@ def joined(soup) -> list[str]:
 
 
 @pytest.mark.parametrize("suffix", ["css", "js"])
-def test_another_content_is_another_name(tmp_path, suffix):
+def test_new_content_gets_a_new_name(tmp_path, suffix):
     (tmp_path / "_static").mkdir()
     (tmp_path / "chapters").mkdir()
     page = tmp_path / "chapters" / "page.html"
@@ -45,7 +40,7 @@ def test_another_content_is_another_name(tmp_path, suffix):
 
 
 @each_page
-def test_a_page_asks_for_the_two_files_by_what_they_hold(soups, page):
+def test_pages_link_the_two_files_by_their_digest(soups, page):
     addresses = joined(soups[f"{page}.html"])
     assert [address[-3:] for address in addresses] == ["css", ".js"]
     for address in addresses:
@@ -54,12 +49,12 @@ def test_a_page_asks_for_the_two_files_by_what_they_hold(soups, page):
         assert file.name.split(".")[1] == digest[:8]
 
 
-def test_nothing_but_the_two_files_is_left_of_earlier_builds():
+def test_files_of_earlier_builds_are_removed():
     assert len([*HTML.glob("_static/all*")]) == 2
 
 
 @each_page
-def test_every_icon_of_a_page_can_be_drawn(soups, page):
+def test_style_sheet_keeps_the_icons_in_use(soups, page):
     theme = HTML / "_static/styles/pydata-sphinx-theme.css"
     (sheet,) = HTML.glob("_static/all.*.css")
     known = icons(theme.read_text(encoding="utf-8"))
