@@ -278,6 +278,7 @@ def test_unknown_chapter_is_refused():
 # tests/conftest.py
 
 
+@pytest.mark.slow
 def test_skipped_page_tests_are_reported_in_one_line(tmp_path):
     """Where no browser is found: here the workers have an empty PATH."""
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")

@@ -37,7 +37,7 @@ from rlbook_helpers.clinic.patients import (
 from rlbook_helpers.experiments.presets import STABLE
 
 # Three seeds in every run of the tests, all 20 in the weekly one
-SEEDS = [*range(3), *(pytest.param(k, marks=pytest.mark.slow) for k in range(3, 20))]
+SEEDS = [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 20))]
 
 
 class Chapter2Agent(QLearningAgent):

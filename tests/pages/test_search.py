@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from built import HTML, PAGES, address, squeeze, watched_tab, widths
+from built import HTML, PAGES, address, squeeze, watched_tab, weekly, widths
 
 GLOSSARY = "book/glossary.html"
 # The book writes these, if need be with a space, in other letters or in another width.
@@ -210,7 +210,7 @@ def test_results_have_title_excerpt_and_marked_words(results, soups):
             assert {fold(mark) for mark in result["marked"]} == {fold(term)}
 
 
-@pytest.mark.parametrize("home", ["http", "file"])
+@pytest.mark.parametrize("home", [weekly("http"), "file"])
 def test_typed_word_leads_to_its_place(browser, server, home):
     site = server if home == "http" else HTML.as_uri()
     desktop = {"width": 1280, "height": 800}
