@@ -43,11 +43,7 @@ NAMES = {
     "fused": "+ network and loss as one Function",
 }
 NOT_INSTALLED = " (not installed: pip install -r requirements-bench.txt)"
-AGENTS = {
-    "literal": LADDER["literal"],
-    "ours": LADDER["ours"],
-    "floor": FloorAgent,
-}
+AGENTS = {"literal": LADDER["literal"], "ours": LADDER["ours"], "floor": FloorAgent}
 try:
     import torch
 

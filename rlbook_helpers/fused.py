@@ -10,12 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlbook_helpers.dezero_compat import (
-    Function,
-    Model,
-    Variable,
-    optimizers,
-)
+from rlbook_helpers.dezero_compat import Function, Model, Variable, optimizers
 
 
 def relu_mlp(
@@ -149,20 +144,22 @@ class Adam(optimizers.Adam):
             self._gather()  # 写しを作ったり、重みを読みこんだりして、ビューでなくなったとき
         for hook in self.hooks:
             hook([p for p in self.params if p.grad is not None])
-        parts = []
-        for p, place, part in zip(self.params, self.places, self.parts):
-            if p.grad is not None:
-                parts.append(part)
-                if p.grad is not place:  # ほかの所に書かれた勾配
-                    place.data[...] = p.grad.data
-        for part in parts if len(parts) < len(self.parts) else [slice(None)]:
-            self._update(part)
+        grads = [p.grad for p in self.params]
+        for grad, place in zip(grads, self.places):
+            if grad is not place and grad is not None:  # ほかの所に書かれた勾配
+                place.data[...] = grad.data
+        vectors = self.theta, self.grad, self.m, self.v
+        if not any(grad is None for grad in grads):
+            self._update(*vectors)
+            return
+        for grad, part in zip(grads, self.parts):
+            if grad is not None:
+                self._update(*(x[part] for x in vectors))
 
-    def _update(self, part: slice) -> None:
-        """Algorithm 1 の一回分を、ベクトルの一部に行います。"""
+    def _update(self, theta, g, m, v) -> None:
+        """Algorithm 1 の一回分を行い、ベクトル theta、m、v を書きかえます。"""
         # m と v は、Algorithm 1 のものを 1 - β1、1 - β2 で割った値です。計算が二つ減ります
         beta1, beta2 = self.beta1, self.beta2
-        g, m, v = self.grad[part], self.m[part], self.v[part]
         m *= beta1
         m += g
         v *= beta2
@@ -170,7 +167,7 @@ class Adam(optimizers.Adam):
         scale = math.sqrt(1 - beta2)
         fix = math.sqrt(1 - beta2**self.t) / (1 - beta1**self.t)  # 偏りの補正
         step_size = self.alpha * fix * (1 - beta1) / scale
-        self.theta[part] -= step_size * (m / (np.sqrt(v) + self.eps / scale))
+        theta -= step_size * (m / (np.sqrt(v) + self.eps / scale))
         if self.t % 100 == 0:
             # 働かなくなった ReLU の重みは勾配が 0 のままで、m と v が縮みつづけます。
             # 非正規化数の計算はプロセッサによってはとても遅いので、その前に 0 にします

@@ -139,11 +139,12 @@ class QNet2(Model):
         self.l2 = Linear(hidden_size, hidden_size, rng)
         self.l3 = Linear(hidden_size, action_size, rng)
 
-    @property
-    def is_plain(self) -> bool:
-        """forward が、このクラスのものか。そうなら、まとめて計算しても同じ値になります。"""
-        as_made = type(self.l1) is type(self.l2) is type(self.l3) is Linear
-        return as_made and type(self) is QNet2 and "forward" not in vars(self)
+    def __setattr__(self, name: str, value) -> None:
+        super().__setattr__(name, value)
+        # forward も層もこのクラスのものか。そうなら、まとめて計算しても同じ値になります
+        layers = (vars(self).get(f"l{k}") for k in (1, 2, 3))
+        plain = type(self) is QNet2 and "forward" not in vars(self)
+        self.__dict__["is_plain"] = plain and all(type(x) is Linear for x in layers)
 
     def params(self) -> Iterator[Parameter]:
         """重みとバイアスを、入力に近い層から順に返します。"""

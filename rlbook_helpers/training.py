@@ -120,8 +120,7 @@ def train(
         play: 一つのエピソードを進める関数。train_episode と同じ引数を受けとります。on_step は、
             渡されたときだけ渡します。
     例外:
-        TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の両方を渡した、
-            またはどちらも渡さない。
+        TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の一つだけでない。
     """
     checks.length(episodes, steps)
     if sync_interval is not None:

@@ -4,11 +4,9 @@ A correct program may fail a test, or a compared cell, once in 1,000 runs, on an
 
 - A statistic of random runs: run it with 30 other seeds, fit a distribution and put the bound where its tail
   holds less than 1 in 1,000. With a fixed seed and no floats in between the result never changes.
-- Rounding with a fixed seed: run it with other kernels (OPENBLAS_CORETYPE, NPY_DISABLE_CPU_FEATURES); make
-  the bound ten times as wide as the largest difference. After some thousand updates differences are as
-  large as between seeds: use the first rule.
+- Rounding with a fixed seed: run it with other kernels (OPENBLAS_CORETYPE, NPY_DISABLE_CPU_FEATURES); make the
+  bound ten times the largest difference. After some thousand updates use the first rule.
 - Time: a ratio of the minima of rounds that take turns. An absolute time takes the best of several tries.
-- What another system lacks (fonts, Java, a BLAS that threadpoolctl knows): skip, and say why.
 """
 
 import os

@@ -98,11 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run.add_argument("presets", nargs="+", metavar="PRESET", help=", ".join(PRESETS))
     run.add_argument("--seeds", required=True, help="0-39 や 0,2,5-7")
     run.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help=settings,
+        "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
     )
     plan = commands.add_parser("plan", help="計画のとおりに走らせる")
     plan.add_argument("files", type=Path, nargs="+", metavar="FILE", help="計画の TOML")

@@ -8,12 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rlbook_helpers.experiments.presets import (
-    PRESETS,
-    PatientPreset,
-    Preset,
-    preset_of,
-)
+from rlbook_helpers.experiments.presets import PRESETS, PatientPreset, Preset, preset_of
 
 FIELDS = [field.name for field in dataclasses.fields(PatientPreset)]
 

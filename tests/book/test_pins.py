@@ -22,11 +22,9 @@ def pins(python: str, system: str) -> list[str]:
     """Lines of requirements.txt that apply there."""
     platform, machine = system.split("-")
     there = {
-        "python_version": python,
         "python_full_version": f"{python}.0",
         "sys_platform": platform,
         "platform_machine": machine,
-        "platform_system": {"win32": "Windows"}.get(platform, platform.capitalize()),
         "os_name": "nt" if platform == "win32" else "posix",
     }
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()

@@ -325,7 +325,7 @@ def test_maximum_is_operated_by_buttons_and_keys(bias):
 
 def test_rewind_reads_the_data(rewind, points):
     found = rewind.ask(
-        "figure.points.map((p) => [p.episode, p.mean, [...p.levels], p.states])",
+        "figure.points.map((p) => [p.episode, p.mean, [...p.levels], p.states])"
     )
     largest = [figure_rewind.POSITION, figure_rewind.ANGLE, figure_rewind.SPEED]
     for (episode, mean, levels, states), point in zip(found, points, strict=True):
@@ -341,7 +341,7 @@ def test_rewind_tells_actions_and_end(rewind, points):
         told = rewind.status
         assert f"{steps} ステップで{end(point.path)}。" in told
         found = rewind.ask(
-            f"[...Array({steps}).keys()].map((t) => (figure.time = t, figure.action))",
+            f"[...Array({steps}).keys()].map((t) => (figure.time = t, figure.action))"
         )
         assert found == actions(point.path)
 
