@@ -1,7 +1,6 @@
 """Fixtures of all tests, and how to choose a bound.
 
 A correct program may fail a test, or a compared cell, once in 1,000 runs, on any processor under any load:
-
 - A statistic of random runs: run it with 30 other seeds, fit a distribution and put the bound where its tail
   holds less than 1 in 1,000. With a fixed seed and no floats in between the result never changes.
 - Rounding with a fixed seed: run it with other kernels (OPENBLAS_CORETYPE, NPY_DISABLE_CPU_FEATURES); make the
