@@ -19,7 +19,6 @@ each_page = pytest.mark.parametrize("page", PAGES)
 
 
 def weekly(value):
-    """A parameter for the slow tests."""
     return pytest.param(value, marks=pytest.mark.slow)
 
 
