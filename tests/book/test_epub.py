@@ -103,6 +103,7 @@ def has_java() -> bool:
     )
 
 
+@pytest.mark.slow
 def test_epubcheck_finds_nothing(epub, tmp_path, monkeypatch):
     if not has_java():
         pytest.skip("no Java found: the EPUB was not checked by EPUBCheck")
@@ -116,6 +117,7 @@ def test_epubcheck_finds_nothing(epub, tmp_path, monkeypatch):
     assert [str(message) for message in result.messages] == []
 
 
+@pytest.mark.slow
 def test_epub_from_zip_is_identical(epub, tmp_path):
     """In the plain C locale, below a folder with a Japanese name and spaces."""
     archive = tmp_path / site_files.ZIP
@@ -167,6 +169,10 @@ def test_metadata_and_language(files, soups, package):
 
 def test_no_broken_links(soups):
     broken = []
+    anchors = {
+        name: {tag["id"] for tag in soup.find_all(id=True)}
+        for name, soup in soups.items()
+    }
     for name, soup in soups.items():
         for a in soup.find_all("a", href=True):
             url = urlsplit(a["href"])
@@ -174,8 +180,8 @@ def test_no_broken_links(soups):
                 continue
             path = posixpath.join(posixpath.dirname(name), unquote(url.path))
             page = posixpath.normpath(path).removesuffix(".xhtml") if url.path else name
-            if page not in soups or (
-                url.fragment and not soups[page].find(id=unquote(url.fragment))
+            if page not in anchors or (
+                url.fragment and unquote(url.fragment) not in anchors[page]
             ):
                 broken.append((name, a["href"]))
     assert not broken

@@ -395,6 +395,7 @@ def test_one_job_names_failures_and_keeps_runs_on_interrupt(
     assert seeds_in(tmp_path) == [0, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signal of a terminal")
 def test_interrupt_keeps_finished_runs_and_leaves_no_process(tmp_path):
     pytest.importorskip("distributed")
