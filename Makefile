@@ -2,8 +2,6 @@
 # Use relative paths only: the path of the project may contain spaces.
 PYTHON ?= python3
 BIN := .venv/bin
-# Not the script of that name: scripts of pip do not start below a folder with " or $ in its name.
-BOOK = $(BIN)/python -c "from jupyter_book.cli.main import main; main()"
 
 .PHONY: help venv book epub test test-all lint links lab execute bench experiments figures policies requirements clean distclean
 
@@ -17,17 +15,9 @@ venv:
 	  echo "$(PYTHON) が見つかりません。Python 3.11 以上を入れるか make PYTHON=... で指定してください / cannot find $(PYTHON): install Python >= 3.11 or name it with make PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" tools/bootstrap.py
 
-# -W: fail on warnings; --keep-going: but show all of them; -n: warn of missing link targets too;
-# -q and /dev/null: show only warnings.
-# Sphinx repeats no warnings of cached pages and copies style sheets only when a page changes. So keep its
-# cache only if the last build passed and is newer than all styles, translations and extensions.
 book: venv ## 本を組み立てる (_build/html。ノートブックは実行しない)
-	@test _build/.passed -nt _build/.doctrees/environment.pickle && \
-	  test -z "$$(find THIRD_PARTY_LICENSES.txt book/*.html book/static book/locale book/templates book/_ext/*.py -type f ! -name '*.mo' -newer _build/.passed)" || \
-	  rm -rf _build/.doctrees
-	@$(BOOK) build . -W -n --keep-going -q >/dev/null || { rm -rf _build/.doctrees; \
+	@$(BIN)/python tools/book.py || { \
 	  echo "本を組み立てられません。上の警告を直してください / the book was not built: see the warnings above" >&2; exit 1; }
-	@touch _build/.passed
 	@echo "できました / open this in a browser: _build/html/index.html"
 
 epub: venv ## 本を EPUB にする (_build/epub。ノートブックは実行しない)
@@ -66,7 +56,7 @@ node_modules/.package-lock.json: package.json package-lock.json
 	@touch $@
 
 links: venv ## 外へのリンクを調べる (インターネットが要る)
-	@$(BOOK) build . --builder linkcheck
+	@$(BIN)/python -c "from jupyter_book.cli.main import main; main()" build . --builder linkcheck
 
 lab: venv ## JupyterLab で章を開く (.md をダブルクリックするとノートブックになる)
 	@$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/chapters

@@ -19,6 +19,7 @@ from IPython.display import Markdown, Video
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager
 from PIL import Image, ImageDraw, ImageFont
 
 from rlbook_helpers import checks
@@ -42,6 +43,10 @@ def setup_display() -> None:
     import matplotlib_fontja  # import しただけで既定のフォントが変わるので、ここで読みます
 
     matplotlib_fontja.japanize()
+    if "_find_fonts_by_props" not in vars(fontManager):
+        # あとで書式を替えても、選ばれた書体にない字は、日本語の書体から取ります
+        find, gothic = fontManager._find_fonts_by_props, findfont("IPAexGothic")
+        vars(fontManager)[find.__name__] = lambda *a, **k: [*find(*a, **k), gothic]
     plt.style.use(Path(__file__).with_name("book.mplstyle"))
     headless = not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if sys.platform == "linux" and headless:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from statistics import fmean, median
 
-from colab import colab_url
+from colab import address, colab_url
 from rlbook_helpers.experiments.records import read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,8 +51,12 @@ def minutes() -> dict[str, int]:
 
 
 def offers_epub(config) -> bool:
-    """Whether `make epub` ran before, as in pages.yml. False inside the EPUB."""
-    return EPUB.exists() and "epub_builder" not in config.extensions
+    """Whether to link to it: on the site, for which pages.yml makes it first. Not inside the EPUB.
+
+    A local book never depends on what an earlier `make epub` has left.
+    """
+    inside = "epub_builder" in config.extensions
+    return bool(address("SITE_URL")) and EPUB.exists() and not inside
 
 
 def define(app, config) -> None:

@@ -137,7 +137,7 @@
   const end = (sentence) => {
     Search.stopPulse();
     Search.title.innerText = _("Search Results");
-    if (sentence) Search.status.innerText = sentence;
+    Search.status.innerText = sentence;
   };
 
   const answer = (query) => {
@@ -147,7 +147,7 @@
     const results = words.length && !missing.length ? find(words) : [];
     results.forEach((result) => show(result, words));
     remember(words.filter((word) => word.length > 1));
-    if (!words.length) return "";
+    if (!words.length) return "探す言葉を入れてください。";
     const short = (word) => (word.length > 30 ? `${word.slice(0, 30)}…` : word);
     const quoted = (list) => list.map((word) => `「${short(word)}」`).join("");
     if (results.length) return `${quoted(words)}は ${results.length} ページにあります。`;
@@ -164,5 +164,8 @@
     }
   };
 
-  Search.fail = () => end("検索の索引を読みこめません。ページを読みこみなおしてください。");
+  // The index did not arrive, or only a part of it.
+  addEventListener("load", () => {
+    if (!Search.hasIndex()) end("検索の索引を読みこめません。ページを読みこみなおしてください。");
+  });
 }

@@ -135,13 +135,15 @@ def test_windows_commands_equal_the_makefile():
     assert (ROOT / ".ci/run").read_text(encoding="utf-8").endswith("\nmake test\n")
     assert {".ci/run", "make test"} <= set(commands("ci/book"))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for program in ("jupyter-book build", "python -m pytest"):
-        called = program.replace("jupyter-book", r"\$\(BOOK\)")
-        (wanted,) = re.findall(rf"{called} (.*-n.*)$", makefile, re.MULTILINE)
-        wanted = f".venv\\Scripts\\{program} {wanted.partition(' -q')[0]}"
+    for command in (r"python tools/book\.py", r"python -m pytest .*"):
+        (wanted,) = re.findall(
+            rf"\$\(BIN\)/({command})(?: \|\|.*)?$", makefile, re.MULTILINE
+        )
+        wanted = wanted.replace("/", "\\")
+        start = re.escape(wanted.partition(" --")[0])
         for name in (".github/workflows/ci.yml", "README.md", "book/setup.md"):
             text = (ROOT / name).read_text(encoding="utf-8")
-            assert re.findall(rf"\.venv\\Scripts\\{program}[^`\n]*", text) == [wanted]
+            assert re.findall(rf"\.venv\\Scripts\\({start}[^`\n]*)", text) == [wanted]
 
 
 @pytest.mark.slow

@@ -53,8 +53,13 @@ def test_show_source_refuses_values():
             display.show_source(obj)
 
 
-def test_japanese_labels_have_glyphs(recwarn):
+SEABORN = {"font.family": ["sans-serif"], "font.sans-serif": ["Arial", "DejaVu Sans"]}
+
+
+@pytest.mark.parametrize("style", [{}, "default", "ggplot", "seaborn-v0_8", SEABORN])
+def test_japanese_labels_have_glyphs_in_any_style(style, recwarn):
     display.setup_display()
+    plt.style.use(style)
     fig, ax = plt.subplots()
     ax.set(title="損失の推移、ε-greedy 方策 −1 ↑↓←→", xlabel="エピソード")
     fig.canvas.draw()

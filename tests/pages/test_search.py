@@ -254,3 +254,56 @@ def test_address_with_a_query_shows_its_results(tab, word, found):
         assert ("ありません" in tab.inner_text(".search-summary")) == (not found)
     assert tab.locator("#search-results li").count() == 0 or found
     assert tab.troubles == []
+
+
+STORAGES = {
+    "refused": "get() { throw new DOMException('no', 'SecurityError'); }",
+    "absent": "value: undefined",
+    "full": """value: {
+        getItem: () => null,
+        removeItem() {},
+        setItem() { throw new DOMException('no', 'QuotaExceededError'); },
+    }""",
+}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_search_works_without_storage(tab, storage):
+    tab.add_init_script(
+        f"for (const name of ['localStorage', 'sessionStorage'])"
+        f" Object.defineProperty(window, name, {{ {STORAGES[storage]} }});"
+    )
+    tab.goto(f"{address('search')}?q=Gymnasium")
+    tab.wait_for_selector("#search-results li")
+    assert re.search(r"\d+ ページ", tab.inner_text(".search-summary"))
+
+
+LONG = {
+    "one word": "a" * 5_000,
+    "a term again and again": "行動価値" * 2_000,
+    "many words": "a b " * 5_000,
+    "signs": "(?:[" * 2_000,
+    "halves of letters": "\ud83d" * 3_000,
+    "nothing": " \u3000 ",
+}
+
+
+@pytest.mark.parametrize("query", LONG.values(), ids=LONG)
+def test_any_query_ends(finder, query):
+    found = finder.ask(query)
+    assert re.search(f"は {len(found)} ページ|ません|ください", finder.status)
+    assert finder.tab.locator("#search-results h2").inner_text() == "検索結果"
+
+
+@pytest.mark.parametrize("index", ["", "Search.setIndex([{", "Search.setIndex({})"])
+def test_search_without_its_index_says_so(tab, index):
+    """Missing, cut short, of another book."""
+    tab.route(
+        "**/search_text.js",
+        lambda route: route.fulfill(body=index) if index else route.abort(),
+    )
+    tab.goto(f"{address('search')}?q=Gymnasium")
+    tab.wait_for_function(
+        "/ません|ください/.test(document.querySelector('.search-summary')?.innerText)"
+    )
+    assert tab.locator("#search-results h2").inner_text() == "検索結果"
