@@ -23,6 +23,7 @@ HTML, STAMP = BUILD / "html", BUILD / ".passed"
 ADDRESSES = ("SITE_URL", "REPOSITORY_URL")
 # -W: fail on warnings; --keep-going: but show all of them; -n: warn of missing link targets too;
 # -q, and no output: show only warnings.
+# Not the script jupyter-book: pip's scripts do not start below a folder with " or $ in its name.
 COMMAND = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 COMMAND += "build . -W -n --keep-going -q".split()
 

@@ -118,13 +118,14 @@ def create_venv():
             ".venv がほかのフォルダへのリンクです。リンクを消して、もう一度実行してください",
             ".venv is a link to another folder; remove the link and try again",
         )
-    if os.pathsep in VENV:
-        fail(
-            "名前に %s を含むフォルダには .venv を作れません。フォルダの名前を変えてください"
-            % os.pathsep,
-            "cannot create .venv below a folder with %s in its name; rename the folder"
-            % os.pathsep,
-        )
+    for sign in (os.pathsep, "$"):  # venv refuses the first, setuptools the second
+        if sign in VENV:
+            fail(
+                "名前に %s を含むフォルダには .venv を作れません。フォルダの名前を変えてください"
+                % sign,
+                "cannot create .venv below a folder with %s in its name; rename the folder"
+                % sign,
+            )
     try:
         # First, so that an interrupted run leaves no stamp.
         if os.path.exists(STAMP):

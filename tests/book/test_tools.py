@@ -173,10 +173,11 @@ def test_bootstrap_installs_into_venv_whatever_pip_is_told(checkout, monkeypatch
     assert bootstrap.pip_install("requirements.txt") == "0,\n"
 
 
+@pytest.mark.parametrize("sign", [os.pathsep, "$"])
 def test_bootstrap_refuses_a_folder_that_venv_cannot_have(
-    checkout, monkeypatch, capsys
+    sign, checkout, monkeypatch, capsys
 ):
-    monkeypatch.setattr(bootstrap, "VENV", f"{checkout}{os.pathsep}x/.venv")
+    monkeypatch.setattr(bootstrap, "VENV", f"{checkout}{sign}x/.venv")
     assert "フォルダの名前を変えて" in refusal(capsys)
 
 
