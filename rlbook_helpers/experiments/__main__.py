@@ -4,6 +4,7 @@ python -m rlbook_helpers.experiments run stable --seeds 0-39 --jobs 2 --out runs
 python -m rlbook_helpers.experiments plan plans/04_target_network.toml --jobs 2 --out runs
 python -m rlbook_helpers.experiments policy lander --seed 60 --at 50000 200000 --out policies
 python -m rlbook_helpers.experiments summary runs
+python -m rlbook_helpers.experiments repair runs/stable.jsonl
 """
 
 import argparse
@@ -17,10 +18,14 @@ from tabulate import tabulate
 
 from rlbook_helpers import checks
 from rlbook_helpers.experiments import plans, policies
-from rlbook_helpers.experiments.presets import PRESETS, Preset
-from rlbook_helpers.experiments.records import load_records, summarize
-from rlbook_helpers.experiments.sweeps import sweep
+from rlbook_helpers.experiments.files import check_names, explained, probe
+from rlbook_helpers.experiments.presets import PRESETS
+from rlbook_helpers.experiments.records import load_readable, summarize
+from rlbook_helpers.experiments.repairs import repair
+from rlbook_helpers.experiments.sweeps import missing, sweep
 
+PROGRAM = "python -m rlbook_helpers.experiments"
+MOST_JOBS = 256  # プロセスの数です。一つが 100 MB を超えるメモリを使います
 # 引数の誤りや、計算機の都合。一文にして伝えます
 REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError, gym.error.Error)
 
@@ -35,43 +40,70 @@ def _run(arguments) -> int:
         name + suffix: plans.find_preset(name, settings) for name in arguments.presets
     }
     seeds = plans.parse_seeds(arguments.seeds)
-    return _sweep(presets, seeds, arguments.out, arguments)
+    return _sweep([(presets, seeds, arguments.out)], arguments)
 
 
 def _plan(arguments) -> int:
-    found = {file.stem: plans.load_plan(file) for file in arguments.files}
+    found, errors = {}, []
+    for file in arguments.files:
+        try:
+            found[file] = plans.load_plan(file)
+        except ValueError as error:
+            errors.append(str(error))
+    if errors:
+        raise ValueError("\n".join(errors))
+    check_names("計画の名前", [file.stem for file in arguments.files])
     known = dict.fromkeys(arm for plan in found.values() for arm in plan.arms)
     for arm in arguments.arm:
         checks.choice("--arm", arm, tuple(known))
-    statuses = [0]
-    for name, plan in found.items():
+    sweeps = []
+    for file, plan in found.items():
         arms = [arm for arm in plan.arms if arm in (arguments.arm or known)]
         presets = {arm: plan.arms[arm] for arm in arms}
-        out = arguments.out / name
-        statuses.append(_sweep(presets, plan.seeds, out, arguments))
-    return max(statuses)
+        sweeps.append((presets, plan.seeds, arguments.out / file.stem))
+    return _sweep(sweeps, arguments)
 
 
-def _sweep(presets: dict[str, Preset], seeds: list[int], out: Path, arguments) -> int:
-    checks.integer("--jobs", arguments.jobs, 1)
-    failures = sweep(presets, seeds, out, jobs=arguments.jobs, dask=arguments.dask)
-    return 1 if failures else 0
+def _sweep(sweeps: list[tuple], arguments) -> int:
+    jobs = plans.parse_integer("--jobs", arguments.jobs, 1, MOST_JOBS + 1)
+    for planned in sweeps:  # どれも走らせられることを、走らせる前に確かめます
+        missing(*planned)
+    failures = [sweep(*planned, jobs=jobs, dask=arguments.dask) for planned in sweeps]
+    return 1 if any(failures) else 0
 
 
 def _policy(arguments) -> int:
+    seed = plans.parse_integer("--seed", arguments.seed, 0, plans.SEED_END)
+    at = [plans.parse_integer("--at", step, 1) for step in arguments.at]
     preset = plans.find_preset(arguments.preset, plans.parse_settings(arguments.set))
-    for path in policies.record(
-        preset, arguments.seed, arguments.at, arguments.out / arguments.preset
-    ):
+    folder = arguments.out / arguments.preset
+    probe(folder)
+    with explained(f"{folder} に書けません"):
+        paths = policies.record(preset, seed, at, folder)
+    for path in paths:
         print(path)
     return 0
 
 
 def _summary(arguments) -> int:
-    rows = summarize(load_records(arguments.dir))
+    records, errors = load_readable(arguments.dir)
+    rows = []
+    for label, record in records.items():
+        try:
+            rows += summarize({label: record})
+        except ValueError as error:
+            errors.append(error)
+    if not rows and not errors:
+        raise ValueError(f"{arguments.dir} に結果がありません")
+    _tell(errors)
     if arguments.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
-        return 0
+    elif rows:
+        _print_table(rows)
+    return 1 if errors else 0
+
+
+def _print_table(rows: list[dict]) -> None:
     table = []
     for row in rows:
         low, high = row["interval"]
@@ -80,18 +112,33 @@ def _summary(arguments) -> int:
         table.append([row["preset"], row["seeds"], row["solved"], *numbers])
     headers = ["設定", "シード", "解けた", "四分位平均", "95 % 区間", "ステップ", "秒"]
     print(tabulate(table, headers=headers, floatfmt=".1f"))
-    return 0
+
+
+def _repair(arguments) -> int:
+    errors = []
+    for file in arguments.files:
+        try:
+            print(repair(file))
+        except (ValueError, OSError) as error:
+            errors.append(error)
+    _tell(errors)
+    return 1 if errors else 0
+
+
+def _tell(errors: Sequence[Exception]) -> None:
+    for error in errors:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """コマンドを実行し、終了コードを返します。"""
     parser = argparse.ArgumentParser(
-        prog="python -m rlbook_helpers.experiments",
+        prog=PROGRAM,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
-        required=True, metavar="run | plan | policy | summary"
+        required=True, metavar="run | plan | policy | summary | repair"
     )
     settings = ", ".join(plans.FIELDS)
     run = commands.add_parser("run", help="学習して評価する")
@@ -104,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan.add_argument("files", type=Path, nargs="+", metavar="FILE", help="計画の TOML")
     plan.add_argument("--arm", action="append", default=[], help="走らせる腕")
     for command, function in ((run, _run), (plan, _plan)):
-        command.add_argument("--jobs", type=int, default=1, help="同時に走らせる数")
+        command.add_argument("--jobs", default="1", help="同時に走らせる数")
         command.add_argument(
             "--out", type=Path, required=True, help="結果を置くフォルダ"
         )
@@ -114,9 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.set_defaults(command=function)
     policy = commands.add_parser("policy", help="一つのシードの方策を残す")
     policy.add_argument("preset", metavar="PRESET", help=", ".join(PRESETS))
-    policy.add_argument("--seed", type=int, required=True)
+    policy.add_argument("--seed", required=True)
     policy.add_argument(
-        "--at", type=int, nargs="+", required=True, metavar="STEP", help="残すステップ"
+        "--at", nargs="+", required=True, metavar="STEP", help="残すステップ"
     )
     policy.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
@@ -127,6 +174,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     summary.add_argument("dir", type=Path, metavar="DIR")
     summary.add_argument("--json", action="store_true")
     summary.set_defaults(command=_summary)
+    mend = commands.add_parser("repair", help="壊れた行を、記録から別のファイルに移す")
+    mend.add_argument("files", type=Path, nargs="+", metavar="FILE", help="記録")
+    mend.set_defaults(command=_repair)
     arguments = parser.parse_args(argv)
     try:
         return arguments.command(arguments)
@@ -137,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 130
     except REPORTED as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        _tell([error])
         return 2
 
 

@@ -15,7 +15,7 @@ import gymnasium as gym
 import pytest
 
 from rlbook_helpers import evaluate
-from rlbook_helpers.experiments import records, sweeps
+from rlbook_helpers.experiments import records, sweeps, workers
 from rlbook_helpers.experiments.__main__ import main
 from rlbook_helpers.experiments.checkpoints import Checkpoints
 from rlbook_helpers.experiments.plans import load_plan, parse_seeds
@@ -57,6 +57,12 @@ def made_up_run(seed, evaluation=(500,)):
     }
 
 
+def recorded(out):
+    """The records. The lock beside them stays."""
+    assert {path.suffix or path.name for path in out.iterdir()} <= {".jsonl", ".lock"}
+    return list(out.glob("*.jsonl"))
+
+
 def lines_in(out):
     return sum(path.read_bytes().count(b"\n") for path in out.glob("*.jsonl"))
 
@@ -83,7 +89,7 @@ def started(out, *options, **popen):
 
 def test_run_writes_one_file_per_setting(tmp_path):
     assert run(tmp_path) == 0
-    (path,) = tmp_path.iterdir()
+    (path,) = recorded(tmp_path)
     assert path.name == f"{LABEL}.jsonl"
     header, *results = map(json.loads, path.read_text().splitlines())
     assert header["settings"]["learning_start"] == 64
@@ -129,18 +135,6 @@ def test_patient_runs_with_its_own_loop_and_policy():
     assert inverted["returns"] != right["returns"]
 
 
-def test_append_and_load_are_inverse(tmp_path):
-    path = tmp_path / "new" / "x.jsonl"
-    preset = PRESETS["stable"]
-    settings = dataclasses.asdict(preset)
-    other = {**made_up_run(2), "versions": {"numpy": "2"}}
-    for seed in (10_000, 9):
-        records.append(path, settings, made_up_run(seed))
-    records.append(path, settings, other)
-    assert records.load(path) == (preset, [other, made_up_run(9), made_up_run(10_000)])
-    assert path.read_text().count("versions") == 2  # once, and where they differ
-
-
 def test_second_run_does_only_missing_seeds(tmp_path, monkeypatch):
     assert run(tmp_path, seeds="0,2") == 0
     done = []
@@ -156,7 +150,7 @@ def test_second_run_does_only_missing_seeds(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kept", [20, -30])
 def test_seed_of_a_torn_line_is_run_again(kept, tmp_path):
     assert run(tmp_path, seeds="0-1") == 0
-    (path,) = tmp_path.iterdir()
+    (path,) = recorded(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:kept])
     if kept < 0:  # in the last line
@@ -166,29 +160,6 @@ def test_seed_of_a_torn_line_is_run_again(kept, tmp_path):
     assert run(tmp_path, seeds="0-1") == 0
     assert seeds_in(tmp_path) == [0, 1]
     assert path.read_bytes().count(b"\n") == whole.count(b"\n")
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"seed":0}'])
-@pytest.mark.parametrize("number", [1, 2])
-def test_damaged_line_is_refused_with_its_number(text, number, tmp_path, capsys):
-    path = tmp_path / f"{LABEL}.jsonl"
-    for seed in (0, 1):
-        records.append(path, dataclasses.asdict(Preset()), made_up_run(seed))
-    lines = path.read_text().split("\n")
-    lines[number - 1] = text
-    path.write_text("\n".join(lines))
-    before = path.read_bytes()
-    for command in (lambda: run(tmp_path), lambda: main(["summary", str(tmp_path)])):
-        assert command() == 2
-        assert f"{path} の {number} 行目" in capsys.readouterr().err
-    assert path.read_bytes() == before
-
-
-def test_load_refuses_a_seed_recorded_twice(tmp_path):
-    for _ in range(2):
-        records.append(tmp_path / "x.jsonl", {}, made_up_run(3))
-    with pytest.raises(ValueError, match=r"3 行目.*シード 3"):
-        load_records(tmp_path)
 
 
 def change_settings(path, **settings):
@@ -201,7 +172,7 @@ def change_settings(path, **settings):
 
 def test_run_refuses_a_record_of_other_settings(tmp_path, capsys):
     assert run(tmp_path, seeds="0") == 0
-    (path,) = tmp_path.iterdir()
+    (path,) = recorded(tmp_path)
     change_settings(path, error_limit="gone")  # as if it were new, with its default
     assert run(tmp_path, seeds="0-1") == 0
     assert seeds_in(tmp_path) == [0, 1]
@@ -220,7 +191,7 @@ def test_file_name_is_independent_of_the_order_of_settings(tmp_path):
         changes = settings[start:] + settings[:start]
         command = ["run", "stable", "--seeds", "0", "--out", str(tmp_path), *changes]
         assert main(command) == 0
-    assert [path.name for path in tmp_path.iterdir()] == [
+    assert [path.name for path in recorded(tmp_path)] == [
         "stable,env_id=CartPole-v1,steps=120,tau=0.5.jsonl"
     ]
 
@@ -317,7 +288,7 @@ def test_run_names_the_extra_if_dask_is_missing(extra, tmp_path, monkeypatch, ca
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert run(tmp_path, *extra) == 2
     assert ".[dask]" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert not recorded(tmp_path)
     assert run(tmp_path, seeds="0") == 0
 
 
@@ -434,6 +405,57 @@ def test_threads_of_a_dask_worker_give_the_same_results(cluster, tmp_path):
     assert contents(tmp_path / "dask") == contents(tmp_path / "here")
 
 
+def test_seed_recorded_meanwhile_is_not_given_to_a_worker(cluster, tmp_path):
+    """The record is looked at when a worker is free, not before."""
+    path = tmp_path / "x.jsonl"
+
+    def run(setting, seed):
+        (tmp_path / f"ran {seed}").touch()
+        if seed == 0:  # as if by another process
+            records.append(path, dataclasses.asdict(setting), made_up_run(3))
+        return made_up_run(seed)
+
+    options = {"run": run, "dask": cluster.scheduler_address}
+    assert not sweeps.sweep({"x": Preset()}, range(5), tmp_path, **options)
+    assert seeds_in(tmp_path) == [0, 1, 2, 3, 4]
+    assert {path.name for path in tmp_path.glob("ran*")} == {
+        f"ran {seed}" for seed in (0, 1, 2, 4)
+    }
+
+
+def test_no_more_seeds_than_workers_are_given_out(monkeypatch):
+    """Also when workers have died: three of four, and then the last."""
+    distributed = pytest.importorskip("distributed")
+
+    class Client:
+        def __init__(self):
+            self.threads, self.given = iter([{0: 2, 1: 2}, {0: 1}, {0: 1}, {}, {}]), []
+
+        def nthreads(self):
+            return next(self.threads, {0: 9})
+
+        def submit(self, function, run, setting, seed, pure):
+            self.given.append(seed)
+            return concurrent.futures.Future()
+
+    class Completed(list):
+        add = list.append
+
+        def __next__(self):
+            self[0].set_result("done")
+            return self.pop(0)
+
+    monkeypatch.setattr(distributed, "as_completed", Completed)
+    client = Client()
+    tasks = (("x", None, seed) for seed in range(8))
+    outcomes = workers._outcomes(client, None, tasks)
+    seen = [(*outcome, len(client.given)) for outcome in outcomes]
+    assert seen == [
+        ("x", seed, "done", given)
+        for seed, given in enumerate([4, 4, 4, 4, 5, 8, 8, 8])
+    ]
+
+
 def test_lost_scheduler_is_reported_in_one_line(cluster, tmp_path):
     with started(tmp_path, "--dask", cluster.scheduler_address) as process:
         cluster.close()
@@ -449,19 +471,22 @@ def test_missing_scheduler_is_named(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(  # gives up sooner than after ten seconds
         distributed, "Client", lambda where, timeout: connect(where, timeout=0.1)
     )
-    assert run(tmp_path, "--dask", "tcp://127.0.0.1:1") == 2
-    assert "127.0.0.1:1" in capfd.readouterr().err
+    for address in ("tcp://127.0.0.1:1", ""):  # an unset variable is no address
+        assert run(tmp_path, "--dask", address) == 2
+        error = capfd.readouterr().err
+        assert f"--dask の番地 '{address}' に接続できません" in error
+        assert error.count("\n") == 1
 
 
 def test_cancelled_result_is_reported_as_a_lost_connection(
     tmp_path, monkeypatch, capfd
 ):
-    def lost(client, tasks):
+    def lost(client, run, tasks):
         yield LABEL, 0, made_up_run(0)
         raise concurrent.futures.CancelledError("scheduler-connection-lost")
 
-    monkeypatch.setattr(sweeps, "_connect", lambda *_: contextlib.nullcontext())
-    monkeypatch.setattr(sweeps, "_outcomes", lost)
+    monkeypatch.setattr(workers, "_connect", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(workers, "_outcomes", lost)
     assert run(tmp_path, "--jobs", "2") == 2
     assert "スケジューラ" in capfd.readouterr().err
 
@@ -526,6 +551,13 @@ def test_plan_runs_its_arms_with_its_seeds(tmp_path):
     assert plan.arms["short"].batch_size == 4
     assert [run["steps"] for run in found["shorter"].runs] == [30, 30]
     assert [run["seed"] for run in found["short"].runs] == plan.seeds == [0, 1]
+
+
+def test_arm_overrides_what_is_common(tmp_path):
+    file = tmp_path / "plan.toml"
+    file.write_text(PLAN.replace("steps=40", "steps=40 batch_size=8"), encoding="utf-8")
+    arms = load_plan(file).arms
+    assert (arms["short"].batch_size, arms["shorter"].batch_size) == (8, 4)
 
 
 def test_arm_option_selects_from_every_plan(tmp_path, capsys):
