@@ -23,10 +23,10 @@ from threadpoolctl import threadpool_limits
 
 from literal import LiteralAgent
 from rlbook_helpers import evaluate, train
-from rlbook_helpers.environments import TruncationEnds
 from rlbook_helpers.experiments.plans import parse_seeds
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.sweeps import run_seed, sweep
+from rlbook_helpers.experiments.tasks import TruncationEnds
 from rlbook_helpers.fused import relu_mlp
 
 PLAN = Path(__file__).parents[1] / "chapters/plans/05_peers.toml"

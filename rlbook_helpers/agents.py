@@ -31,8 +31,6 @@ class QLearningAgent:
     属性:
         qnet: Q ネットワーク。one-hot の状態 (1, 12) から行動価値 (1, A) を求めます。
         optimizer: オプティマイザ (SGD)。
-    例外:
-        TypeError, ValueError: 引数の型が違う、または範囲の外にある。
     出典:
         Watkins & Dayan (1992)。
     """
@@ -73,22 +71,10 @@ class QLearningAgent:
         with no_grad():
             return self.qnet(state_vec).data
 
-    def update(
-        self,
-        state: np.ndarray,
-        action: int,
-        reward: float,
-        next_state: np.ndarray,
-        done: bool,
-    ) -> float:
+    def update(self, state, action, reward, next_state, done) -> float:
         """一つの遷移から Q 学習の更新を一回行い、損失 (更新の前の値) を返します。
 
-        引数:
-            state, next_state: 行動の前と後の、one-hot の状態 (1, 12)。
-            action, reward: 行動の番号と、報酬。
-            done: 終端に達したなら True。
-        例外:
-            TypeError, ValueError: 型や形が違う、NaN を含む、行動が範囲の外にある。
+        引数は DQNAgent.update と同じです。状態は one-hot (1, 12) です。
         """
         state = self._as_state("state", state)
         action = checks.integer("action", action, 0, self.action_size)
@@ -103,10 +89,11 @@ class QLearningAgent:
         qs = self.qnet(state)  # (1, A)
         q = qs[:, action]  # (1,)
         loss = F.mean_squared_error(q, target)
+        value = checks.loss(float(loss.data), self)
         self.qnet.cleargrads()
         loss.backward()
         self.optimizer.update()
-        return float(loss.data)
+        return value
 
     def _as_state(self, name: str, value: np.ndarray) -> np.ndarray:
         return checks.array(name, value, (1, self.qnet.l1.in_size), np.float32)
@@ -127,8 +114,6 @@ class DQNAgent:
     属性:
         qnet: オンラインネットワーク。行動を選び、学習します。
         qnet_target: ターゲットネットワーク。TD ターゲットだけに使います。
-    例外:
-        TypeError, ValueError: 引数の型が違う、または範囲の外にある。
     出典:
         Mnih ほか (2015) の Algorithm 1。
     """
@@ -189,14 +174,7 @@ class DQNAgent:
             return qnet.predict(state)
         return predict(qnet, state)
 
-    def update(
-        self,
-        state: np.ndarray,
-        action: int,
-        reward: float,
-        next_state: np.ndarray,
-        done: bool,
-    ) -> float | None:
+    def update(self, state, action, reward, next_state, done) -> float | None:
         """遷移を一つ覚え、ミニバッチで重みを一回更新します。
 
         引数は ReplayBuffer.add と同じです。done は、終端に達したときだけ True です。
@@ -214,10 +192,11 @@ class DQNAgent:
         next_value = self.next_value(batch.next_state)
         target = batch.reward + (1 - batch.done) * self.gamma * next_value
         loss = self.get_loss(batch.state, batch.action, target)
+        value = checks.loss(float(loss.data), self)
         self.qnet.cleargrads()
         loss.backward()
         self.optimizer.update()
-        return float(loss.data)
+        return value
 
     def next_value(self, next_state: np.ndarray) -> np.ndarray:
         """次の状態 (B, D) の価値 (B,) を、ターゲットネットワークの最大で見積もります。

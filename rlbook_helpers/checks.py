@@ -1,10 +1,15 @@
-"""引数の検査。悪い値は、引数の名前・渡された値・期待する形を添えて断ります。"""
+"""引数の検査。悪い値は、引数の名前・渡された値・期待する形を添えて断ります。
+
+型が違うなら TypeError、ほかは ValueError です。
+"""
 
 import math
 import operator
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+from rlbook_helpers.dezero_compat import Model
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -14,12 +19,7 @@ def _message(name: str, expected: str, value) -> str:
 
 
 def integer(name: str, value, low: int, high: int | None = None) -> int:
-    """``low`` 以上 (``high`` があれば ``high`` 未満) の整数であることを確かめて返します。
-
-    例外:
-        TypeError: 整数でない (bool も断ります)。
-        ValueError: 範囲の外にある。
-    """
+    """``low`` 以上 (``high`` があれば ``high`` 未満) の整数であることを確かめて返します。"""
 
     def message() -> str:
         limits = f"{low} 以上" if high is None else f"{low} 以上 {high} 未満"
@@ -39,12 +39,7 @@ def integer(name: str, value, low: int, high: int | None = None) -> int:
 def number(
     name: str, value, low: float = -_FLOAT32_MAX, high: float = _FLOAT32_MAX
 ) -> float:
-    """``low`` 以上 ``high`` 以下の有限な数であることを確かめ、float にして返します。
-
-    例外:
-        TypeError: 数でない。
-        ValueError: NaN、無限大、または範囲の外にある。
-    """
+    """``low`` 以上 ``high`` 以下の有限な数であることを確かめ、float にして返します。"""
 
     def message() -> str:
         expected = f"{low:g} 以上 {high:g} 以下の数"
@@ -67,35 +62,21 @@ def number(
 
 
 def positive(name: str, value) -> float:
-    """正の有限な数であることを確かめ、float にして返します。
-
-    例外:
-        TypeError: 数でない。
-        ValueError: 0 以下、NaN、または無限大。
-    """
+    """正の有限な数であることを確かめ、float にして返します。"""
     if number(name, value) <= 0:
         raise ValueError(_message(name, "正の数", value))
     return float(value)
 
 
 def choice(name: str, value, choices: tuple[str, ...]) -> str:
-    """``choices`` のどれかであることを確かめて返します。
-
-    例外:
-        ValueError: どれでもない。
-    """
+    """``choices`` のどれかであることを確かめて返します。"""
     if value not in choices:
         raise ValueError(_message(name, f"{'、'.join(choices)} のどれか", value))
     return value
 
 
 def flag(name: str, value) -> bool:
-    """真偽値 (bool、または 0 と 1) であることを確かめ、bool にして返します。
-
-    例外:
-        TypeError: bool でも整数でもない。
-        ValueError: 0 でも 1 でもない整数。
-    """
+    """真偽値 (bool、または 0 と 1) であることを確かめ、bool にして返します。"""
     is_flag = isinstance(value, (bool, np.bool_, int, np.integer))
     if not is_flag or value not in (0, 1):
         error = ValueError if is_flag else TypeError
@@ -116,9 +97,6 @@ def array(
         value: 検査する値。
         shape: 形。None なら問いません。
         dtype: 変換する dtype。None なら、もとのままです。
-    例外:
-        TypeError: 数の配列でない、または小数を整数の dtype に変換することになる。
-        ValueError: 形が違う、または (変換した後に) NaN か無限大を含む。
     """
     if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape:
         result = value  # 環境から来る状態は、いつもここを通ります
@@ -154,35 +132,49 @@ def _as_array(name: str, value, shape, dtype) -> np.ndarray:
     return result
 
 
-def env_seed(seed: int | np.random.Generator | None) -> int | None:
-    """``env.reset`` に渡せる整数のシードにします。Generator からは、一つ引きます。
+def loss(value: float, agent) -> float:
+    """損失が有限であることを確かめて返します。"""
+    if type(value) is float and abs(value) <= _FLOAT32_MAX:
+        return value
+    try:
+        number("損失", value)
+    except ValueError:
+        weights(agent)
+        raise FloatingPointError(
+            f"損失が {value} になりました{_cause(agent)}"
+        ) from None
+    return value
 
-    例外:
-        TypeError, ValueError: 0 以上の整数でも Generator でも None でもない。
-    """
+
+def weights(agent) -> None:
+    """agent.qnet が DeZero のモデルなら、重みが有限であることを確かめます。"""
+    qnet = getattr(agent, "qnet", None)
+    arrays = [p.data for p in qnet.params()] if isinstance(qnet, Model) else []
+    if not all(np.isfinite(x).all() for x in arrays if x is not None):
+        raise FloatingPointError(f"重みが有限でなくなり、もう使えません{_cause(agent)}")
+
+
+def _cause(agent) -> str:
+    lr, n = getattr(agent, "lr", "?"), getattr(agent, "num_steps", "?")
+    return f" (num_steps={n})。学習率 (lr={lr}) や、報酬と状態の大きさを調べてください"
+
+
+def env_seed(seed: int | np.random.Generator | None) -> int | None:
+    """``env.reset`` に渡せる整数のシードにします。Generator からは、一つ引きます。"""
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(2**31))
     return None if seed is None else integer("seed", seed, 0)
 
 
 def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
-    """シードから乱数生成器を作ります。Generator は、そのまま返します。
-
-    例外:
-        TypeError: 整数でも Generator でも None でもない。
-        ValueError: 負の整数。
-    """
+    """シードから乱数生成器を作ります。Generator は、そのまま返します。"""
     if isinstance(seed, np.random.Generator):
         return seed
     return np.random.default_rng(None if seed is None else integer("seed", seed, 0))
 
 
 def length(episodes: int | None, steps: int | None) -> None:
-    """学習の長さが、エピソードの数かステップの数のどちらか一つで決まっていることを確かめます。
-
-    例外:
-        TypeError, ValueError: 両方ある、両方ない、または 1 以上の整数でない。
-    """
+    """学習の長さが、エピソードの数かステップの数のどちらか一つで決まっていることを確かめます。"""
     if (episodes is None) == (steps is None):
         raise ValueError(
             f"episodes と steps のどちらか一つを渡し、もう一つは None にしてください: "

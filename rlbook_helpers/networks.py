@@ -18,8 +18,6 @@ def one_hot(state: tuple[int, int]) -> np.ndarray:
         state: マスの位置 (y, x)。0 <= y < 3、0 <= x < 4。
     戻り値:
         形 (1, 12)、float32。``4 * y + x`` 番目だけが 1 で、ほかは 0。
-    例外:
-        TypeError, ValueError: state が盤の中のマスを表す整数の組でない。
     """
     height, width = GRID_SHAPE
     try:
@@ -84,8 +82,6 @@ class QNet1(Model):
         action_size: 行動の数 A。
         state_size: 状態の次元 D。
         seed: 重みの初期値を決めるシード、または乱数生成器。
-    例外:
-        TypeError, ValueError: 大きさが 1 以上の整数でない。
     """
 
     def __init__(
@@ -118,8 +114,6 @@ class QNet2(Model):
         state_size: 状態の次元 D。
         hidden_size: 二つの隠れ層の、それぞれのユニットの数。
         seed: 重みの初期値を決めるシード、または乱数生成器。
-    例外:
-        TypeError, ValueError: 大きさが 1 以上の整数でない。
     """
 
     def __init__(
@@ -162,13 +156,7 @@ class QNet2(Model):
         return self.l3(h)  # (B, A)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """forward と同じ値を、計算グラフを作らずに、ただの配列として求めます。
-
-        引数:
-            x: 状態 (B, D)。一つの状態 (D,) も渡せます。
-        戻り値:
-            すべての行動の価値 (B, A)。一つの状態には (A,)。
-        """
+        """forward と同じ値 (B, A) を、計算グラフを作らずに求めます。状態 (D,) からは (A,) です。"""
         if not self.is_plain:
             return predict(self, x)
         l1, l2, l3 = self.l1, self.l2, self.l3

@@ -56,8 +56,6 @@ class LinearSchedule:
         start: ステップ 0 の値。
         end: ステップ ``steps`` から先の値。
         steps: 変わるのにかけるステップの数。
-    例外:
-        TypeError, ValueError: steps が 1 以上の整数でない、値が有限な数でない。
     出典:
         ε については Mnih ほか (2015) の Methods。
     """
@@ -93,8 +91,6 @@ class StableDQNAgent(DQNAgent):
             平均をとると、greedy_action は平均した重みで行動を選びます。
         schedules: "lr"、"epsilon"、"pessimism" のうち、ステップとともに変えるもののスケジュール。
         **options: DQNAgent の引数。
-    例外:
-        TypeError, ValueError: 引数の型が違う、または範囲の外にある。
     出典:
         ソフト更新は Lillicrap ほか (2016)、誤差を切ることは Mnih ほか (2015)、
         重みの平均は Polyak & Juditsky (1992)。

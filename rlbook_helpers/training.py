@@ -11,13 +11,14 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from rlbook_helpers import checks
+from rlbook_helpers.environments import checked
 
 Policy = Callable[[np.ndarray], int]  # 状態 → 行動
 OnStep = Callable[[int, bool], object]  # 何ステップ目か、エピソードがそこで終わったか
 
 
 class Agent(Protocol):
-    """学習の相手に求めるもの。"""
+    """学習の相手に求めるもの。action_size と state_size があれば、環境と比べます。"""
 
     def get_action(self, state: np.ndarray) -> int:
         """状態での行動。"""
@@ -68,6 +69,7 @@ def train_episode(
         max_steps: 進めるステップ数の上限。None なら、上限はありません。
         on_step: 更新のたびに、何ステップ目かと、エピソードがそこで終わったかを渡して呼ぶ関数。
     """
+    env = checked(env, agent)
     state, _ = env.reset(seed=checks.env_seed(seed))
     total_reward, t, losses = 0.0, 0, []
     ended = False
@@ -77,10 +79,10 @@ def train_episode(
         loss = agent.update(state, action, reward, next_state, terminated)
         state = next_state
         ended = terminated or truncated
-        total_reward += float(reward)
+        total_reward += checks.number("reward", reward)
         t += 1
         if loss is not None:
-            losses.append(loss)
+            losses.append(checks.loss(loss, agent))
         if on_step is not None:
             on_step(t, ended)
     average_loss = float(np.mean(losses)) if losses else float("nan")
@@ -118,33 +120,45 @@ def train(
         on_step: 更新のたびに、学習を始めてから何ステップ目かと、エピソードがそこで終わったかを渡して
             呼ぶ関数。学習の途中を見るのに使います。
         play: 一つのエピソードを進める関数。train_episode と同じ引数を受けとります。on_step は、
-            渡されたときだけ渡します。
+            渡されたときと、play が train_episode のときだけ渡します。
     例外:
-        TypeError, ValueError: 回数や間隔が 1 以上の整数でない、episodes と steps の一つだけでない。
+        FloatingPointError: 損失か重みが有限でなくなった。
     """
     checks.length(episodes, steps)
+    env = checked(env, agent)
     if sync_interval is not None:
         checks.integer("sync_interval", sync_interval, 1)
     if report_interval is not None:
         checks.integer("report_interval", report_interval, 1)
 
-    num_steps = 0
-    watched = {}
-    if on_step is not None:
-        watched["on_step"] = lambda t, ended: on_step(num_steps + t, ended)
+    num_steps = step = 0  # 終わったエピソードまでと、いままでのステップ数
+
+    def watch(t: int, ended: bool) -> None:
+        nonlocal step
+        if on_step is not None:
+            on_step(num_steps + t, ended)
+        step = num_steps + t
+
+    watched = on_step is not None or play is train_episode
     record = TrainingRecord()
     unit = "エピソード" if steps is None else "ステップ"
     bar = progress_bar(total=episodes or steps, desc="学習", unit=unit)
     with bar, threadpool_limits(1, user_api="blas"):
         while len(record.returns) != episodes and num_steps != steps:
             episode = len(record.returns)
-            result = play(
-                env,
-                agent,
-                seed=seed if episode == 0 else None,
-                max_steps=None if steps is None else steps - num_steps,
-                **watched,
-            )
+            try:
+                result = play(
+                    env,
+                    agent,
+                    seed=seed if episode == 0 else None,
+                    max_steps=None if steps is None else steps - num_steps,
+                    **({"on_step": watch} if watched else {}),
+                )
+            except Exception as error:
+                if type(error) in (TypeError, ValueError, FloatingPointError):
+                    where = f"、学習の {step + 1} ステップ目" if watched else ""
+                    error.args = (f"{error} (エピソード {episode + 1}{where})",)
+                raise
             num_steps += result.length
             bar.update(1 if steps is None else result.length)
             if not result.ended:
@@ -160,6 +174,7 @@ def train(
                     f"average loss={result.average_loss:.3f}, "
                     f"total reward={result.total_reward:.1f}"
                 )
+    checks.weights(agent)
     return record
 
 
@@ -179,23 +194,25 @@ def evaluate(
         seed: 最初の env.reset に渡すシード。
     戻り値:
         報酬の合計 (E,)、float64。
-    例外:
-        TypeError, ValueError: episodes が 1 以上の整数でない。
     """
     episodes = checks.integer("episodes", episodes, 1)
+    env = checked(env, getattr(policy, "__self__", policy))
     seeds = [seed, *[None] * (episodes - 1)]
     return np.array([sum(_follow(env, policy, seed)) for seed in seeds])
 
 
 def _follow(env: gym.Env, policy: Policy, seed) -> Iterator[float]:
     """一つのエピソードを方策で動かします。始まりには 0、一歩ごとに報酬を返します。"""
+    if not callable(policy):
+        raise TypeError(f"policy は状態から行動を選ぶ関数にしてください: {policy!r}")
+    env = checked(env, getattr(policy, "__self__", policy))
     state, _ = env.reset(seed=checks.env_seed(seed))
     yield 0.0
-    ended = False
+    t, ended = 0, False
     while not ended:
         state, reward, terminated, truncated, _ = env.step(policy(state))
-        ended = terminated or truncated
-        yield float(reward)
+        t, ended = t + 1, terminated or truncated
+        yield checks.number(f"{t} ステップ目の reward", reward)
 
 
 def record_frames(
@@ -209,12 +226,11 @@ def record_frames(
         seed: env.reset に渡すシード。
     戻り値:
         画面 (高さ, 幅, 3)、uint8 のリスト。最初の状態も入り、ステップ数より 1 枚多くなります。
-    例外:
-        ValueError: env が画面を返さない。
     """
-    if env.render_mode != "rgb_array":
+    mode = getattr(env, "render_mode", None)
+    if mode != "rgb_array":
         raise ValueError(
-            f'env は render_mode="rgb_array" で作ってください: render_mode={env.render_mode!r}'
+            f'env は render_mode="rgb_array" で作ってください: render_mode={mode!r}'
         )
     return [np.asarray(env.render()) for _ in _follow(env, policy, seed)]
 

@@ -33,6 +33,9 @@ class Policy:
     deviation: np.ndarray
     about: dict
 
+    action_size = property(lambda self: len(self.bs[-1]))
+    state_size = property(lambda self: len(self.mean))
+
     def action_values(self, state: np.ndarray) -> np.ndarray:
         """状態 (D,) か (B, D) での行動価値 (A,) か (B, A)。"""
         return relu_mlp((state - self.mean) / self.deviation, self.Ws, self.bs)[-1]
@@ -44,29 +47,64 @@ class Policy:
 
 
 def of_agent(agent: StableDQNAgent, about: dict) -> Policy:
-    """エージェントの、いまの貪欲な方策の写し。重みの平均があれば、それを使います。"""
-    params = [p.data.copy() for p in (agent.qnet_average or agent.qnet).params()]
+    """エージェントの、いまの貪欲な方策の写し。重みの平均があれば、それを使います。
+
+    例外:
+        ValueError: ネットワークが QNet2 そのものでない、または重みが有限でない。
+    """
+    qnet = agent.qnet_average or agent.qnet
+    if not getattr(qnet, "is_plain", False):
+        raise ValueError(f"agent.qnet は QNet2 そのものにしてください: {qnet!r}")
+    params = [p.data.copy() for p in qnet.params()]
     size = agent.state_size
     mean, deviation = np.zeros(size, np.float32), np.ones(size, np.float32)
     if agent.scale:
-        mean, deviation = agent.scale.mean, agent.scale.deviation
-    return Policy(params[::2], params[1::2], mean, deviation, about)
+        mean, deviation = agent.scale.mean.copy(), agent.scale.deviation.copy()
+    return _checked(params[::2], params[1::2], mean, deviation, about)
+
+
+def _checked(Ws, bs, mean, deviation, about) -> Policy:
+    """形と値が正しく、どれも float32 の方策。"""
+
+    def check(name, array, shape) -> None:
+        if getattr(array, "dtype", None) != np.float32:
+            raise TypeError(f"{name} は float32 の配列にしてください: {array!r}")
+        checks.array(name, array, shape)
+
+    check("mean", mean, np.shape(mean)[:1] or (1,))
+    check("deviation", deviation, mean.shape)
+    if not len(Ws) == len(bs) > 0 or (deviation <= 0).any():
+        raise ValueError("重みとバイアスの数がそろわない、または標準偏差が正でない")
+    size = len(mean)
+    for k, (W, b) in enumerate(zip(Ws, bs)):
+        check(f"W{k}", W, (size, *(np.shape(W)[1:2] or (1,))))
+        size = W.shape[1]
+        check(f"b{k}", b, (size,))
+    return Policy(Ws, bs, mean, deviation, about)
 
 
 def save(path: Path, policy: Policy) -> None:
     """方策を .npz のファイルにします。pickle は使いません。
 
-    途中で止まっても、書きかけのファイルは path に残りません。別の名前で書きおえてから、名前を変えます。
+    途中で止まっても、書きかけのファイルは path に残りません。別の名前で書きおえ、読みなおして確かめてから、
+    名前を変えます。
+
+    例外:
+        TypeError, ValueError: 値や形が正しくない、float32 でない、または about が JSON で表せない。
     """
+    _checked(**vars(policy))
     arrays: dict[str, Any] = {f"W{k}": W for k, W in enumerate(policy.Ws)}
     arrays |= {f"b{k}": b for k, b in enumerate(policy.bs)}
     arrays |= {"mean": policy.mean, "deviation": policy.deviation}
-    arrays["about"] = json.dumps(policy.about)
+    # JSON にならないものは、読みなおすと変わるので、断れます
+    arrays["about"] = json.dumps(policy.about, skipkeys=True, default=repr)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
+        if load(temporary).about != policy.about:
+            raise ValueError(f"about は JSON にしてください: {policy.about!r}")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -86,21 +124,12 @@ def load(path: Path) -> Policy:
             Ws, bs = ([file[f"{kind}{k}"] for k in layers] for kind in "Wb")
             mean, deviation = file["mean"], file["deviation"]
             about = dict(json.loads(file["about"].item()))
-        mean = checks.array("mean", mean, (len(mean),), np.float32)
-        deviation = checks.array("deviation", deviation, mean.shape, np.float32)
-        if not Ws or (deviation <= 0).any():
-            raise ValueError("重みがない、または標準偏差が正でない")
-        size = len(mean)
-        for k, (W, b) in enumerate(zip(Ws, bs)):
-            Ws[k] = checks.array(f"W{k}", W, (size, *W.shape[1:2]), np.float32)
-            size = W.shape[1]
-            bs[k] = checks.array(f"b{k}", b, (size,), np.float32)
+        return _checked(Ws, bs, mean, deviation, about)
     except FileNotFoundError:
         raise
     # zip と配列の見出しは、壊れ方しだいで、どんな例外でも出します
     except (Exception, MemoryError) as error:  # noqa: BLE001
         raise ValueError(f"{path} は方策のファイルではありません ({error!r})") from None
-    return Policy(Ws, bs, mean, deviation, about)
 
 
 def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path]:

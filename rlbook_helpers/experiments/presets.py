@@ -10,7 +10,8 @@ from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.clinic.examinations import Program
 from rlbook_helpers.clinic.patients import PATIENTS
-from rlbook_helpers.environments import TruncationEnds
+from rlbook_helpers.environments import agree, size
+from rlbook_helpers.experiments.tasks import TruncationEnds
 from rlbook_helpers.stable import LinearSchedule, StableDQNAgent
 from rlbook_helpers.training import OnStep, Policy, TrainingRecord, train
 
@@ -106,11 +107,11 @@ class Preset:
 
     def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
         """この設定のエージェントを作ります。"""
-        state_shape, actions = env.observation_space.shape or (), env.action_space
-        if len(state_shape) != 1 or not isinstance(actions, gym.spaces.Discrete):
-            raise ValueError(
-                f"env_id は状態がベクトルで行動が離散の環境にしてください: {self.env_id!r}"
-            )
+        agree(env, None)
+        try:
+            sizes = size(env, "action_space"), size(env, "observation_space")
+        except ValueError as error:
+            raise ValueError(f"env_id {self.env_id!r} は使えません。{error}") from None
         steps = self.steps or 0  # 下の二つを決めるときは、かならずあります
         schedules = {}
         for name, part in (
@@ -125,8 +126,8 @@ class Preset:
         if self.average_steps is not None:
             average_start = max(1, steps - self.average_steps + 1)
         return StableDQNAgent(
-            action_size=int(actions.n),
-            state_size=state_shape[0],
+            action_size=sizes[0],
+            state_size=sizes[1],
             average_start=average_start,
             schedules=schedules,
             seed=seed,

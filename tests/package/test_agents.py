@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from rlbook_helpers import DQNAgent, Linear, QLearningAgent, QNet2, one_hot
+from rlbook_helpers import DQNAgent, Linear, QLearningAgent, QNet2, checks, one_hot
 from rlbook_helpers.dezero_compat import F, L, Model, optimizers
 from rlbook_helpers.fused import Adam
 
@@ -326,6 +326,52 @@ class TestQLearningAgent:
         (a, actions_a), (b, actions_b), (c, actions_c) = map(run, (1, 1, 2))
         assert same(a, b) and actions_a == actions_b
         assert not same(a, c) and actions_a != actions_c
+
+
+class TestOverflow:
+    """A loss that is not finite is told before the optimizer writes it into the weights."""
+
+    @pytest.mark.parametrize("agent", [DQNAgent(batch_size=1), QLearningAgent()])
+    def test_weights_are_the_last_finite_ones(self, agent):
+        dqn = isinstance(agent, DQNAgent)
+        state = np.zeros(4, np.float32) if dqn else one_hot((0, 0))
+        before, moved = copies(agent.qnet), copy.deepcopy(vars(agent.optimizer))
+        with (
+            np.errstate(over="ignore"),
+            pytest.raises(FloatingPointError, match="損失が inf になりました") as error,
+        ):
+            agent.update(state, 0, 3e38, state, True)
+        assert f"lr={agent.lr}" in str(error.value)
+        assert ("num_steps=1" if dqn else "num_steps=?") in str(error.value)
+        assert same(agent.qnet, before)
+        assert vars(agent.optimizer).get("t") == moved.get("t")
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_lost_weights_are_told_as_lost(self, value):
+        agent = DQNAgent(batch_size=1)
+        agent.qnet.l1.b.data[5] = value
+        state = np.zeros(4, np.float32)
+        with (
+            np.errstate(invalid="ignore"),
+            pytest.raises(
+                FloatingPointError, match="重みが有限でなくなり、もう使えません"
+            ),
+        ):
+            agent.update(state, 0, 1.0, state, False)
+
+    def test_learning_rate_of_10_to_the_30_is_named(self):
+        agent = DQNAgent(lr=1e30, batch_size=4, seed=0)
+        with (
+            np.errstate(over="ignore", invalid="ignore"),
+            pytest.raises(FloatingPointError, match=r"num_steps=5.*lr=1e\+30"),
+        ):
+            fill(agent, 9)
+        assert all(np.isfinite(a).all() for a in arrays(agent.qnet))
+
+    def test_only_weights_that_are_there_and_known_can_be_lost(self):
+        agent = DQNAgent()
+        for agent.qnet in (Lazy(), {"weights": np.nan}, None):
+            checks.weights(agent)
 
 
 class Tanh(QNet2):

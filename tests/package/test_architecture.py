@@ -29,6 +29,14 @@ def imported(module: Path):
             yield from (alias.name for alias in node.names)
 
 
+def test_core_is_small():
+    core = [PACKAGE / m for m in MODULES if len(m.parts) == 1 and m.stem != "__init__"]
+    assert len(core) == 10
+    core.append(PACKAGE / "__init__.py")
+    lines = sum(len(m.read_text(encoding="utf-8").splitlines()) for m in core)
+    assert lines <= 1800
+
+
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_imports_point_one_way(module):
     room = module.parts[0] if len(module.parts) > 1 else "core"

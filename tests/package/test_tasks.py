@@ -4,8 +4,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rlbook_helpers.environments import CombinationLock, OnlyTheGoal, TruncationEnds
 from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.tasks import (
+    CombinationLock,
+    OnlyTheGoal,
+    TruncationEnds,
+)
 
 
 class Ending(gym.Env):

@@ -1,6 +1,7 @@
 """Training, evaluation and their records, with an agent that only records."""
 
 import io
+import re
 
 import gymnasium as gym
 import numpy as np
@@ -192,6 +193,137 @@ def test_frames_show_every_state_of_the_episode(monkeypatch):
 def test_bad_counts_are_refused(changes):
     with pytest.raises((ValueError, TypeError), match=next(iter(changes))):
         train(cartpole(), Spy(), **{"episodes": 1, "sync_interval": 1, **changes})
+
+
+# What is not finite
+
+
+class Rewards(gym.Env):
+    """Episodes of five steps. The rewards go on from one to the next."""
+
+    def __init__(self, rewards):
+        self.rewards, self.t = iter(rewards), 0
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(4, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        reward = next(self.rewards)
+        if isinstance(reward, Exception):
+            raise reward
+        return np.zeros(4, np.float32), reward, self.t % 5 == 0, False, {}
+
+
+@pytest.mark.parametrize("agent", [Spy, DQNAgent])
+@pytest.mark.parametrize(
+    "value, error",
+    [
+        *((np.nan, ValueError), (np.inf, ValueError), (-1e39, ValueError)),
+        *((None, TypeError), (np.ones(1), TypeError)),
+    ],
+)
+def test_reward_is_named_with_its_step(agent, value, error):
+    rewards = [1.0] * 12 + [value]
+    with pytest.raises(
+        error, match="reward は.*エピソード 3、学習の 13 ステップ目"
+    ) as raised:
+        train(Rewards(rewards), agent(), episodes=4)
+    assert repr(value) in str(raised.value)
+    with pytest.raises(error, match="reward は"):
+        train_episode(Rewards([1.0, value]), agent())
+    with pytest.raises(error, match="^3 ステップ目の reward は"):
+        evaluate(Rewards([1.0] * 7 + [value]), lambda state: 0, episodes=2)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, np.float32(np.inf), 1e39])
+def test_loss_is_named_with_its_step(value):
+    spy = Spy([None] * 6 + [1.0, value])
+    sentence = (
+        rf"損失が {re.escape(str(value))} に.*学習率.*エピソード 2、学習の 8 ステップ目"
+    )
+    with pytest.raises(FloatingPointError, match=sentence):
+        train(cartpole(5), spy, steps=20, seed=0)
+    assert len(spy.updates) == 8
+    with pytest.raises(FloatingPointError, match="損失が .* に"):
+        train_episode(cartpole(5), Spy([1.0, value]))
+
+
+def test_largest_losses_are_accepted():
+    largest = np.finfo(np.float32).max
+    losses = [float(largest), -float(largest), largest, -largest]
+    assert train_episode(cartpole(4), Spy(losses)).average_loss == 0
+
+
+def test_loss_that_is_no_number_is_refused():
+    with pytest.raises(TypeError, match="損失 は.*'low'"):
+        train_episode(cartpole(5), Spy(["low"]))
+
+
+def test_losses_of_other_types_keep_their_values():
+    losses = [np.float32(0.1), np.float32(0.2), np.array(0.3, np.float32)]
+    average = train_episode(cartpole(3), Spy(losses)).average_loss
+    assert average == float(np.mean(losses)) != np.mean([float(x) for x in losses])
+
+
+class OwnError(ValueError):
+    """An error that has arguments of its own."""
+
+
+@pytest.mark.parametrize("error_class", [ValueError, TypeError, KeyError, OwnError])
+def test_plain_errors_of_a_step_are_named_with_it(error_class):
+    error = error_class("a", 2)
+    named = (f"{error} (エピソード 1、学習の 2 ステップ目)",)
+    with pytest.raises(error_class) as raised:
+        train(Rewards([1.0, error]), Spy(), episodes=1)
+    assert raised.value is error
+    plain = error_class in (ValueError, TypeError)
+    assert error.args == (named if plain else ("a", 2))
+
+
+def test_step_of_an_own_loop_is_told_if_it_tells():
+    def play(env, agent, *, seed, max_steps, on_step=None):
+        return train_episode(env, agent, seed=seed, on_step=on_step)
+
+    rewards = [1.0] * 7 + [np.nan]
+    with pytest.raises(ValueError, match=r"reward は.*\(エピソード 2\)$"):
+        train(Rewards(rewards), Spy(), episodes=2, play=play)
+    options = {"play": play, "on_step": lambda step, ended: None}
+    with pytest.raises(ValueError, match=r"\(エピソード 2、学習の 8 ステップ目\)$"):
+        train(Rewards(rewards), Spy(), episodes=2, **options)
+
+
+def test_error_while_watching_is_named_with_the_watched_step():
+    def on_step(step, ended):
+        if step == 3:
+            raise ValueError("seen")
+
+    with pytest.raises(ValueError, match="seen .エピソード 1、学習の 3 ステップ目"):
+        train(cartpole(5), Spy(), episodes=1, on_step=on_step)
+
+
+class Overflowing(DQNAgent):
+    """The loss is finite, the weights are not."""
+
+    def update(self, *transition):
+        super().update(*transition)
+        self.qnet.l3.b.data[1] = np.inf
+        return 1.0
+
+
+def test_weights_that_are_lost_are_told_before_they_are_used():
+    agent = Overflowing()
+    with pytest.raises(
+        FloatingPointError, match="もう使えません.*num_steps=5.*lr=0.0005"
+    ):
+        train(cartpole(5), agent, episodes=1, seed=0)
+    for act in (
+        lambda: train(cartpole(5), agent, episodes=1),
+        lambda: evaluate(cartpole(5), agent.greedy_action, episodes=1),
+    ):
+        with pytest.raises(FloatingPointError, match="もう使えません"):
+            act()
+    assert agent.num_steps == 5
 
 
 class Terminal(io.StringIO):
