@@ -40,6 +40,7 @@ def test_import_is_silent_and_leaves_numpy_unchanged(set_before):
 
 
 AFTER_FAILURE = """
+import sys, dezerogym
 try:
     import dezero
 except AttributeError:
@@ -48,6 +49,7 @@ except AttributeError:
     assert all(hasattr(dezero, name) for name in parts.split())
     assert M.MLP((5, 3)).__class__.__mro__[1] is dezero.Model is rlbook_helpers.QNet2.__mro__[1]
     assert isinstance(F.relu(dezero.Variable(numpy.ones(1))), dezero.Variable)
+    assert sys.modules["dezerogym"] is dezerogym
 """
 
 

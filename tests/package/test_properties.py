@@ -79,6 +79,7 @@ def test_buffer_is_a_list_of_the_newest(buffer_size, share, moves, seed):
 def test_schedule_is_a_straight_line_and_then_constant(start, end, steps, step):
     schedule = LinearSchedule(start, end, steps)
     slack = 1e-9 * (1 + abs(start) + abs(end))
+    assert hash(schedule) == hash(LinearSchedule(start, end, steps))
     value = schedule(step)
     assert min(start, end) - slack <= value <= max(start, end) + slack
     assert schedule(0) == start and schedule(steps) == pytest.approx(end, abs=slack)

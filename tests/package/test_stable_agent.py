@@ -5,10 +5,10 @@ import pytest
 from test_agents import arrays, copies, fill, same, transitions
 
 from rlbook_helpers import DQNAgent, QNet2
-from rlbook_helpers.stable import LinearSchedule, StableDQNAgent
+from rlbook_helpers.stable import LinearSchedule, RunningScale, StableDQNAgent
 
 
-@pytest.mark.parametrize("tau", [0.0, 0.25])
+@pytest.mark.parametrize("tau", [0.0, 0.25, 1.0])
 def test_every_update_moves_the_target_network_by_tau(tau):
     agent = StableDQNAgent(tau=tau, batch_size=4, seed=0)
     for k in range(8):
@@ -21,14 +21,16 @@ def test_every_update_moves_the_target_network_by_tau(tau):
     assert same(agent.qnet_target, before) == (tau == 0)
 
 
-def test_sync_steps_synchronizes_every_so_many_steps():
-    agent = StableDQNAgent(sync_steps=3, batch_size=4, seed=0)
+@pytest.mark.parametrize("every", [1, 3])
+def test_sync_steps_synchronizes_every_so_many_steps(every):
+    agent = StableDQNAgent(sync_steps=every, batch_size=4, seed=0)
     synced = []
     for step, transition in enumerate(transitions(12), 1):
         agent.update(*transition)
         if same(agent.qnet_target, agent.qnet):
             synced.append(step)
-    assert synced == [1, 2, 3, 6, 9, 12]  # learning starts at step 4
+    # learning starts at step 4
+    assert synced == [k for k in range(1, 13) if k < 4 or k % every == 0]
 
 
 @pytest.mark.parametrize(
@@ -52,10 +54,10 @@ def test_next_value_follows_the_target_rule(rule, pessimism):
 def test_error_limit_clips_the_td_error():
     states = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
     actions, targets = np.arange(50) % 2, np.linspace(-5, 5, 50, dtype=np.float32)
-    agent = StableDQNAgent(error_limit=1.0, seed=0)
+    agent = StableDQNAgent(error_limit=0.5, seed=0)
     q = agent.qnet(states).data[np.arange(50), actions]
-    error = np.clip(targets - q, -1, 1)
-    assert (np.abs(targets - q) > 1).any() and (np.abs(targets - q) < 1).any()
+    error = np.clip(targets - q, -0.5, 0.5)
+    assert 0 < (np.abs(error) < 0.5).sum() < 50
     loss = agent.get_loss(states, actions, targets)
     assert loss.data == pytest.approx((error**2).mean(), rel=1e-4)
     loss.backward()
@@ -67,35 +69,45 @@ def test_error_limit_clips_the_td_error():
     )
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_scale_is_mean_and_deviation_of_seen_states(scale):
+    states = np.random.default_rng(0).standard_normal((500, 3)) * scale + 7
+    states[:, 2] = 4.0  # never changes
+    running = RunningScale(3)
+    states = states.astype(np.float32)
+    np.testing.assert_array_equal(running(states), states)  # before it has seen any
+    kept = states.copy()
+    for state in states:
+        running.update(state)
+    seen = states.astype(float)
+    np.testing.assert_allclose(running.mean, seen.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(running.deviation[:2], seen.std(axis=0)[:2], rtol=1e-6)
+    assert running.deviation[2] == 1
+    assert running(states).dtype == RunningScale(3)(states).dtype == np.float32
+    np.testing.assert_array_equal(states, kept)
+
+
 def test_network_gets_normalized_states():
     """Compare with the same weights on states that were scaled beforehand."""
-    plain = StableDQNAgent(target_rule="double", epsilon=0, seed=0)
-    agent = StableDQNAgent(target_rule="double", epsilon=0, normalize=True, seed=0)
+    options = {"target_rule": "double", "epsilon": 0, "seed": 0}
+    plain, agent = StableDQNAgent(**options), StableDQNAgent(normalize=True, **options)
     rng = np.random.default_rng(1)
     states = (rng.standard_normal((60, 4)) * [9, 1, 0.1, 3] + 5).astype(np.float32)
     for state in states[:31]:  # no learning yet
         agent.update(state, 0, 1.0, -state, False)
-    seen = states[:31]
-    scaled = (states - seen.mean(axis=0)) / seen.std(axis=0)
-    close = {"rtol": 1e-4, "atol": 1e-4}
-    np.testing.assert_allclose(agent.scaled(states), scaled, **close)
+    wanted = (states - states[:31].mean(axis=0)) / states[:31].std(axis=0)
     scaled = agent.scaled(states)
-    assert scaled.dtype == np.float32
-    np.testing.assert_allclose(
-        agent.next_value(states), plain.next_value(scaled), **close
-    )
-    actions, targets = np.zeros(60, int), np.zeros(60, np.float32)
-    loss, wanted = (
-        a.get_loss(x, actions, targets).data
-        for a, x in ((agent, states), (plain, scaled))
-    )
-    assert loss == pytest.approx(wanted, rel=1e-4)
+    np.testing.assert_allclose(scaled, wanted, rtol=1e-4, atol=1e-4)
+    rest = np.zeros(60, int), np.zeros(60, np.float32)  # actions and targets
+    for x, y in (
+        (agent.action_values(states), plain.action_values(scaled)),
+        (agent.next_value(states), plain.next_value(scaled)),
+        (agent.get_loss(states, *rest).data, plain.get_loss(scaled, *rest).data),
+    ):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
     for state, x in zip(states, scaled):
         assert agent.get_action(state) == plain.get_action(x)
         assert agent.greedy_action(state) == plain.greedy_action(x)
-    np.testing.assert_allclose(
-        agent.action_values(states), plain.qnet.predict(scaled), **close
-    )
 
 
 def test_refused_state_leaves_the_scale_unchanged():
@@ -106,23 +118,22 @@ def test_refused_state_leaves_the_scale_unchanged():
     assert agent.scale.count == 0
 
 
-def test_learning_start_delays_the_first_update():
-    agent = StableDQNAgent(learning_start=10, batch_size=4, seed=0)
-    s = np.ones(4, np.float32)
-    losses = [agent.update(s, 0, 1.0, s, False) for _ in range(12)]
-    assert [loss is None for loss in losses] == [True] * 9 + [False] * 3
+@pytest.mark.parametrize("start", [4, 7, 10])
+def test_learning_start_delays_the_first_update(start):
+    sizes = {"batch_size": 4, "buffer_size": 10}
+    agent = StableDQNAgent(learning_start=start, **sizes, seed=0)
+    losses = [agent.update(*transition) for transition in transitions(12)]
+    assert [loss is None for loss in losses] == [k < start for k in range(1, 13)]
 
 
 def test_schedules_set_lr_epsilon_and_pessimism():
-    agent = StableDQNAgent(
-        target_rule="double",
-        schedules={
-            "pessimism": LinearSchedule(0.0, 0.4, 4),
-            "lr": LinearSchedule(0.4, 0.0, 4),
-            "epsilon": LinearSchedule(1.0, 0.5, 2),
-        },
-        seed=0,
-    )
+    schedules = {
+        "pessimism": LinearSchedule(0.0, 0.4, 4),
+        "lr": LinearSchedule(0.4, 0.0, 4),
+        "epsilon": LinearSchedule(1.0, 0.5, 2),
+    }
+    agent = StableDQNAgent(target_rule="double", schedules=schedules, seed=0)
+    schedules.clear()  # the agent has its own
     s, seen = np.ones(4, np.float32), []
     for _ in range(6):
         seen.append((agent.lr, agent.optimizer.alpha, agent.epsilon, agent.pessimism))
@@ -138,28 +149,26 @@ def test_schedules_set_lr_epsilon_and_pessimism():
 def test_defaults_learn_like_dqn_agent():
     agent, plain = StableDQNAgent(seed=0), DQNAgent(seed=0)
     for a in (agent, plain):
+        a.epsilon = 0.5
         fill(a, 60)
     assert same(agent.qnet, plain.qnet) and same(agent.qnet_target, plain.qnet_target)
+    assert (agent.lr, agent.epsilon) == (0.0005, 0.5)  # no schedule changes them
+    assert not same(StableDQNAgent().qnet, StableDQNAgent().qnet)  # without a seed
 
 
-def test_values_without_a_schedule_stay():
-    agent = StableDQNAgent(seed=0)
-    agent.epsilon = 0.0
-    fill(agent, 40)
-    assert (agent.lr, agent.epsilon) == (0.0005, 0.0)
-
-
-def test_average_is_the_mean_of_weights_from_its_start():
-    agent = StableDQNAgent(batch_size=4, average_start=6, seed=0)
+@pytest.mark.parametrize("start", [1, 6])
+def test_average_is_the_mean_of_weights_from_its_start(start):
+    agent = StableDQNAgent(batch_size=4, average_start=start, seed=0)
     seen = []
-    for k in range(12):
+    for k in range(1, 13):
         fill(agent, 1, seed=k)
-        if agent.replay_buffer.num_added >= 6:
+        if k >= max(start, 4):  # learning starts at step 4
             seen.append(copies(agent.qnet))
-        assert (agent.qnet_average is None) == (agent.replay_buffer.num_added < 6)
+        assert (agent.qnet_average is None) == (not seen)
     for k, average in enumerate(arrays(agent.qnet_average)):
         want = np.mean([weights[k] for weights in seen], axis=0)
         np.testing.assert_allclose(average, want, rtol=1e-4, atol=1e-6)
+    assert all(p.grad is None for p in agent.qnet_average.params())
 
 
 def test_only_greedy_action_uses_the_average():
@@ -175,21 +184,17 @@ def test_only_greedy_action_uses_the_average():
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"tau": 1.5},
-        {"average_start": 0},
-        {"average_start": 2.5},
-        {"tau": -0.1},
-        {"target_rule": "mean"},
-        {"pessimism": 0.5},
+        *({"tau": 1.5}, {"tau": -0.1}, {"target_rule": "mean"}, {"normalize": 2}),
+        *({"average_start": 0}, {"average_start": 2.5}, {"sync_steps": 0}),
+        *({"learning_start": x} for x in (31, 10_001, 64.0)),
+        *({"error_limit": 0}, {"pessimism": 0.5}),
         {"pessimism": 1.5, "target_rule": "double"},
-        {"learning_start": 31},
-        {"learning_start": 10_001},
-        {"learning_start": 64.0},
-        {"normalize": 2},
-        {"error_limit": 0},
         {"pessimism": 0.0, "schedules": {"pessimism": LinearSchedule(0, 1, 2)}},
         {"schedules": {"gamma": LinearSchedule(0, 1, 2)}},
-        {"schedules": {"epsilon": LinearSchedule(2, 1, 2)}},
+        *(
+            {"schedules": {"epsilon": LinearSchedule(*ends, 2)}}
+            for ends in ((2, 1), (1, 2), (-0.1, 1))
+        ),
     ],
 )
 def test_bad_options_are_refused_with_their_name(arguments):

@@ -1,33 +1,41 @@
 """The statistics of many seeds, against formulas that are written out."""
 
+import re
+
 import numpy as np
 import pytest
 
 from by_hand import fisher, holm, newcombe
 from rlbook_helpers.experiments.statistics import (
+    Comparison,
     bootstrap_interval,
     compare_pairs,
     compare_solved,
+    comparison_table,
     interquartile_mean,
+    p_text,
     survival,
 )
 
 
 def test_interquartile_mean_drops_a_quarter_at_either_end():
-    assert interquartile_mean(np.array([-1000, 1, 2, 3, 4, 5, 6, 1e9])) == 3.5
-    np.testing.assert_array_equal(
-        interquartile_mean(np.array([[0, 9], [1, 2], [2, 3], [99, 4]]), axis=0),
-        [1.5, 3.5],
-    )
+    values = np.array([[-1000, 1, 2, 3, 4, 9, 9, 1e9], np.arange(8)])
+    assert interquartile_mean(values).tolist() == [4.5, 3.5]
+    assert interquartile_mean(values.T, axis=0).tolist() == [4.5, 3.5]
 
 
 def test_bootstrap_takes_curves_and_depends_on_the_seed_alone():
-    values = np.random.default_rng(0).random((10, 3))
-    low, high = bootstrap_interval(values, 1)
-    assert low.shape == high.shape == (3,)
-    assert (low <= interquartile_mean(values, axis=0)).all()
-    assert (interquartile_mean(values, axis=0) <= high).all()
-    np.testing.assert_array_equal(bootstrap_interval(values, 1)[0], low)
+    """Against resampling that is written out. The bound sees a tenth of the resamples, too."""
+    rng = np.random.default_rng(0)
+    values = rng.exponential(size=(12, 30))
+    draws = np.sort(values[rng.integers(12, size=(8_000, 12))], axis=1)
+    means = draws[:, 3:9].mean(axis=1)
+    found = bootstrap_interval(values, 1)
+    gap = found - np.percentile(means, [2.5, 97.5], axis=0)
+    assert np.sqrt(np.mean((gap / means.std(axis=0)) ** 2)) < 0.12
+    np.testing.assert_array_equal(bootstrap_interval(values, 1), found)
+    assert (np.array(bootstrap_interval(values, 2)) != found).any()
+    assert bootstrap_interval([1, 2], 0) == (1, 2)  # two seeds are enough
 
 
 @pytest.mark.parametrize("values", [[], [1.0], 3.0, [1.0, float("nan")], ["a", "b"]])
@@ -72,6 +80,23 @@ def test_compare_pairs_uses_the_base_of_each_pair():
     assert found["harder"].verdict == "悪くした"
 
 
+def test_tables_round_percentages_and_p_values():
+    p_values = [0.000999, 0.001, 0.0496, 1.0]
+    assert list(map(p_text, p_values)) == ["< 0.001", "0.001", "0.050", "1.000"]
+    found = Comparison(29, 41, 0.449, (-0.016, 0.006), 0.01, 0.0304)
+    worse = Comparison(0, 9, -0.25, (-0.499, -0.02), 0.0, 0.001)
+    results, names = {"a": worse, "c": found}, {"c": "x", "a": "y"}
+    table = comparison_table({"base": solved(11, 40)}, results, "base", names)
+    numbers = re.findall(r'<td style="text-align: right;"> *(.*?) *</td>', table)
+    assert numbers == [
+        *("11 / 40", "", "", ""),
+        *("29 / 41", "+45", "-2 から +1", "0.030"),
+        *("0 / 9", "-25", "-50 から -2", "0.001"),
+    ]
+    words = re.findall("base|c: x|a: y|効いた|悪くした", table)
+    assert words == ["base", "c: x", "効いた", "a: y", "悪くした"]
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("last", [False, True])
 def test_survival_is_the_kaplan_meier_estimate(last):
@@ -91,7 +116,9 @@ def test_survival_is_the_kaplan_meier_estimate(last):
     assert np.isnan([low[4], high[4]]).all() == last  # no interval where S is 0
 
 
-@pytest.mark.parametrize(("base", "word"), [("b", "base"), ("a", "solved")])
-def test_compare_solved_needs_a_base_and_another(base, word):
-    with pytest.raises(ValueError, match=word):
-        compare_solved({"a": np.array([True, False])}, base)
+def test_compare_solved_needs_a_base_and_another():
+    arms = {"a": solved(1, 2), "b": solved(2, 2)}
+    assert list(compare_solved(arms, "b")) == ["a"]
+    for given, base, word in ((arms, "c", "base"), ({"a": arms["a"]}, "a", "solved")):
+        with pytest.raises(ValueError, match=f"^{word}"):
+            compare_solved(given, base)
