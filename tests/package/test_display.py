@@ -166,7 +166,7 @@ def test_arrows_of_the_path_cover_no_number():
     Q = np.full((3, 4, 4), -0.5)
     Q[[2, 1, 0, 0, 0], [0, 0, 0, 1, 2], [0, 0, 3, 3, 3]] = 0.5
     Q[path[-1]] = Q[1, 2:] = Q[2, 1:] = 0  # all four greedy, but away from the path
-    ax = display.plot_action_values(GridWorld(), Q, path)
+    ax = display.plot_action_values(GridWorld(), Q, np.array(path))
     ax.figure.canvas.draw()
     arrows = [text for text in ax.texts if not text.get_text()]
     for arrow, here, there in zip(arrows, path[:-1], path[1:], strict=True):
