@@ -2,15 +2,21 @@
 
 DeZero 0.0.13 は ``np.int`` を使います。この別名は NumPy 1.24 でなくなったので、そのままでは
 ``import dezero`` が失敗します。ここでは、読みこむあいだだけ別名を補い、終わったら取り除きます。
-使うときにも別名が要る ``dezero.datasets`` には、別名のある写しを渡します。``numpy`` は元のままです。
-
-このパッケージを先に import すれば、そのあとの ``import dezero`` も動きます。
+``numpy`` は元のままです。このパッケージを先に import すれば、そのあとの ``import dezero`` も動きます。
 """
 
 import sys
-from types import SimpleNamespace
+import threading
 
 import numpy as np
+
+
+class _NumPy:
+    int = int
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
 
 # 失敗した import dezero の残りがあれば、はじめからやりなおします
 if "dezero" not in sys.modules:
@@ -24,11 +30,14 @@ try:
     import dezero.functions as F
     import dezero.layers as L
     from dezero import Function, Model, Parameter, Variable, no_grad, optimizers
-
-    dezero.datasets.np = SimpleNamespace(**vars(np))
 finally:
     if _needs_alias:
         del vars(np)["int"]
+
+dezero.datasets.np = _NumPy()  # 呼ばれるときにも別名を使います
+# 勾配を止める設定をスレッドごとに分けます。同時に学習しても、たがいの計算グラフを壊しません
+_Config = type("Config", (threading.local,), {"enable_backprop": True, "train": True})
+dezero.Config = dezero.core.Config = _Config()
 
 __all__ = ["F", "Function", "L", "Model", "Parameter"]
 __all__ += ["Variable", "no_grad", "optimizers"]

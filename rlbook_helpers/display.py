@@ -114,8 +114,6 @@ def plot_frames(
         frames: 画面 T 枚。それぞれ (高さ, 幅, 3)、uint8。
         ended: そのステップでエピソードが終わったか。長さ T。
         columns: 一行に並べる枚数。
-    例外:
-        ValueError: frames と ended の長さが違う。
     """
     if len(frames) != len(ended):
         raise ValueError(
@@ -225,8 +223,6 @@ def side_by_side(
         ends: 名前から、終わりに起きたこと (「倒れた」など) への辞書。終わった画面に添えます。
     戻り値:
         並べた画面のリスト。長さは、いちばん長い列と同じです。
-    例外:
-        ValueError: films が空、空の列がある、または画面の大きさがそろわない。
     """
     shapes = {frame.shape for frames in films.values() for frame in frames}
     if len(shapes) != 1 or not all(map(len, films.values())):
@@ -269,8 +265,6 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
         alt: 動画の内容を伝える一文。目で見られない読者が読みます。
     戻り値:
         ノートブックに埋めこまれる動画。
-    例外:
-        TypeError, ValueError: frames が空、形や dtype がそろわない、または fps が正の整数でない。
     """
     fps = checks.integer("fps", fps, 1)
     if not len(frames):

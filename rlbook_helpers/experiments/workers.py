@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 Run = Callable[[Any, int], dict]  # 設定とシードから、一つのシードの結果
 
-# DeZero の設定は、プロセスに一つしかありません。スレッドが多くても、一つずつ学習します。
+# スレッドが多くても、一つずつ学習します。学習にかかった時間を記録するからです。
 _one_at_a_time = threading.Lock()
 
 

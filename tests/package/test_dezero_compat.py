@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ BEFORE = "import numpy as np; {}; state = np.random.get_state()[1].copy(); befor
 AFTER = """
 import rlbook_helpers, dezero
 assert (np.random.get_state()[1] == state).all()
-assert len(dezero.datasets.Spiral()) == 300 and dezero.datasets.np.int is before.get("int", int)
+assert len(dezero.datasets.Spiral()) == 300 and dezero.datasets.np.int is int
 assert dezero.transforms.ToInt()(np.ones(1)).dtype == before.get("int", int)
 after = dict(vars(np))
 assert not {k for k in before if before[k] is not after.get(k)}
@@ -58,8 +59,31 @@ def test_dezero_is_whole_after_a_failed_import():
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+def test_datasets_of_dezero_work_whatever_numpy_has_loaded():
+    result = run(
+        "import rlbook_helpers, dezero.datasets as d; d.Spiral(); d.SinCurve(); d.np.fft"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_functions_of_dezero_work():
     from rlbook_helpers.dezero_compat import F, Variable
 
     c = F.matmul(Variable(np.array([1, 2, 3])), Variable(np.array([4, 5, 6])))
     assert c.data == 32
+
+
+def test_threads_do_not_stop_each_other_from_learning():
+    import dezero
+
+    from rlbook_helpers.dezero_compat import F, Variable, no_grad
+
+    def gradient():
+        x = Variable(np.ones(1))
+        F.sin(x).backward()
+        return x.grad is not None and dezero.Config.train
+
+    with no_grad(), ThreadPoolExecutor(1) as other:
+        assert other.submit(gradient).result()
+        assert not dezero.Config.enable_backprop
+    assert gradient()

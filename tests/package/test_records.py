@@ -225,7 +225,7 @@ def test_threads_append_each_seed_once(tmp_path, monkeypatch):
 
 
 def test_threads_of_two_sweeps_train_one_seed_at_a_time(tmp_path):
-    """DeZero's settings are global."""
+    """Their times are recorded."""
     at_work, done = [], []
 
     def run(setting, seed):
