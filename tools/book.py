@@ -40,8 +40,11 @@ def digest(files: Iterable[Path]) -> str:
 
 def state() -> str:
     """Digests of all that a build depends on, and of all that it has made."""
-    others = [file for file in (EPUB, ROOT / ".venv" / "installed") if file.is_file()]
+    others = [ROOT / ".venv" / "installed"]
     addresses = [os.environ.get(name, "") for name in ADDRESSES]
+    if any(addresses):  # only a published book offers the EPUB
+        others.append(EPUB)
+    others = [file for file in others if file.is_file()]
     made = sorted(file for file in HTML.rglob("*") if file.is_file())
     return f"{digest([*files_of_the_book(), *others])} {addresses} {digest(made)}"
 

@@ -112,6 +112,17 @@ def test_with_line_refuses_a_line_that_is_not_there_once():
             with_line(train_episode, line, "pass")
 
 
+def test_plain_loss_equals_the_loss_of_the_package():
+    plain, packaged = PlainLossAgent(seed=0), DQNAgent(seed=0)
+    rng = np.random.default_rng(0)
+    state = rng.normal(size=(8, 4)).astype(np.float32)
+    action, target = rng.integers(2, size=8), rng.normal(size=8).astype(np.float32)
+    mine = plain.get_loss(state, action, target)
+    assert float(mine.data) == pytest.approx(
+        float(packaged.get_loss(state, action, target).data), rel=1e-5
+    )
+
+
 # The judge
 
 examine_once = functools.cache(examine)

@@ -1,5 +1,7 @@
 """The fused loss and the flat Adam against DeZero."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,28 @@ def test_adam_agrees_with_dezero(event):
             adam.update()
     for a, b in zip(nets[0].params(), nets[1].params()):
         np.testing.assert_allclose(a.data, b.data, rtol=1e-4, atol=1e-5)
+
+
+def test_adam_setup_moves_weights_without_changing_them():
+    net = QNet2(2, seed=0)
+    before = net.l2.W.data.copy()
+    optimizer = Adam().setup(net)
+    np.testing.assert_array_equal(net.l2.W.data, before)
+    assert np.shares_memory(net.l2.W.data, optimizer.theta)
+
+
+def test_adam_works_after_a_deep_copy():
+    net, args = network(np.float32), batch(dtype=np.float32)
+    optimizer = Adam(0.01).setup(net)
+    for _ in range(2):
+        twin, twin_optimizer = copy.deepcopy((net, optimizer))
+        for n, o in ((net, optimizer), (twin, twin_optimizer)):
+            n.cleargrads()
+            q_loss(n, *args).backward()
+            o.update()
+        for a, b in zip(net.params(), twin.params()):
+            np.testing.assert_array_equal(a.data, b.data)
+            assert not np.shares_memory(a.data, b.data)
 
 
 @pytest.mark.parametrize("count", [1, 2])
