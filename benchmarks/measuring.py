@@ -9,6 +9,8 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
+from rlbook_helpers.experiments.sweeps import processor
+
 SYNC_INTERVAL = 20  # episodes, as in chapter 4
 SLICE = 250  # steps of a turn
 
@@ -56,19 +58,6 @@ def take_turns(loops: dict[str, Iterator]) -> dict[str, float]:
             if steps < SLICE:
                 running.remove(name)
     return seconds
-
-
-def processor() -> str:
-    """The name of the processor, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":")[1].strip()
-            for line in lines
-            if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def describe(*more_packages: str) -> dict:

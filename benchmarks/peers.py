@@ -7,13 +7,11 @@ recorded already is not run again. Needs requirements-bench.txt for Stable-Basel
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 import tomllib
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
 
@@ -23,9 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from literal import LiteralAgent
 from rlbook_helpers import evaluate, train
-from rlbook_helpers.experiments.plans import parse_seeds
-from rlbook_helpers.experiments.presets import PRESETS
-from rlbook_helpers.experiments.sweeps import run_seed, sweep
+from rlbook_helpers.experiments.plans import parse_seeds, parse_settings
+from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.sweeps import run_seed, sweep, versions
 from rlbook_helpers.experiments.tasks import TruncationEnds
 from rlbook_helpers.fused import relu_mlp
 
@@ -48,9 +46,8 @@ def result(seed: int, steps: int, seconds: float, checkpoints: list, policy) -> 
     }
 
 
-def run_book(preset: str, checkpoint_steps: int, seed: int) -> dict:
-    watched = dataclasses.replace(PRESETS[preset], checkpoint_steps=checkpoint_steps)
-    run = run_seed(watched, seed)
+def run_book(settings: str, checkpoint_steps: int, seed: int) -> dict:
+    run = run_seed(Preset(**parse_settings(settings.split())), seed)
     run["checkpoints"] = [point[:2] for point in run["checkpoints"]]
     return {name: run[name] for name in run if name not in ("returns", "versions")}
 
@@ -118,7 +115,7 @@ class Contestant:
     """Who takes part: how its program is called, and its hyperparameters."""
 
     kind: str
-    options: str | dict  # a preset of the book, or arguments of the program
+    options: str | dict  # settings of the book, or arguments of the program
 
 
 def run(contestant: Contestant, seed: int, *, checkpoint_steps: int) -> dict:
@@ -128,7 +125,15 @@ def run(contestant: Contestant, seed: int, *, checkpoint_steps: int) -> dict:
         outcome = RUN[kind](options, checkpoint_steps, seed)
     packages = ["numpy", "gymnasium"]
     packages += ["torch", "stable-baselines3"] * (kind == "stable_baselines3")
-    return outcome | {"versions": {name: version(name) for name in packages}}
+    return outcome | {"versions": versions(*packages)}
+
+
+def recorded(plan: dict, kind: str, options: str | dict) -> Contestant:
+    """Whom a record is of. The records of 2026 hold the name of a preset, which the plan writes out."""
+    names = {"stable": "stable", "original": "chapter_4"}
+    if isinstance(options, str) and options in names:
+        options = plan[kind][names[options]]
+    return Contestant(kind, options)
 
 
 def main() -> int:
@@ -154,7 +159,7 @@ def main() -> int:
         parse_seeds(arguments.seeds),
         arguments.out,
         run=partial(run, checkpoint_steps=plan["checkpoint_steps"]),
-        read_settings=lambda settings: Contestant(**settings),
+        read_settings=lambda settings: recorded(plan, **settings),
         jobs=arguments.jobs,
     )
     return 1 if failures else 0

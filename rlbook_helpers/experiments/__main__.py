@@ -2,6 +2,7 @@
 
 python -m rlbook_helpers.experiments run stable --seeds 0-39 --jobs 2 --out runs
 python -m rlbook_helpers.experiments plan plans/04_target_network.toml --jobs 2 --out runs
+python -m rlbook_helpers.experiments settings stable --set gamma=0.995
 python -m rlbook_helpers.experiments policy lander --seed 60 --at 50000 200000 --out policies
 python -m rlbook_helpers.experiments summary runs
 python -m rlbook_helpers.experiments repair runs/stable.jsonl
@@ -72,6 +73,12 @@ def _sweep(sweeps: list[tuple], arguments) -> int:
     return 1 if any(failures) else 0
 
 
+def _settings(arguments) -> int:
+    settings = plans.parse_settings(arguments.set)
+    print(plans.list_settings(plans.find_preset(arguments.preset, settings)))
+    return 0
+
+
 def _policy(arguments) -> int:
     seed = plans.parse_integer("--seed", arguments.seed, 0, plans.SEED_END)
     at = [plans.parse_integer("--at", step, 1) for step in arguments.at]
@@ -138,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
-        required=True, metavar="run | plan | policy | summary | repair"
+        required=True, metavar="run | plan | settings | policy | summary | repair"
     )
     settings = ", ".join(plans.FIELDS)
     run = commands.add_parser("run", help="学習して評価する")
@@ -149,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     plan = commands.add_parser("plan", help="計画のとおりに走らせる")
     plan.add_argument("files", type=Path, nargs="+", metavar="FILE", help="計画の TOML")
-    plan.add_argument("--arm", action="append", default=[], help="走らせる腕")
+    plan.add_argument("--arm", action="append", default=[], help="走らせる条件")
     for command, function in ((run, _run), (plan, _plan)):
         command.add_argument("--jobs", default="1", help="同時に走らせる数")
         command.add_argument(
@@ -159,6 +166,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "--dask", metavar="ADDRESS", help="Dask のスケジューラの番地"
         )
         command.set_defaults(command=function)
+    listed = commands.add_parser("settings", help="計画に書く、すべての設定を見せる")
+    listed.add_argument("preset", metavar="PRESET", help=", ".join(PRESETS))
+    listed.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
+    )
+    listed.set_defaults(command=_settings)
     policy = commands.add_parser("policy", help="一つのシードの方策を残す")
     policy.add_argument("preset", metavar="PRESET", help=", ".join(PRESETS))
     policy.add_argument("--seed", required=True)

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import re
 import reprlib
+import textwrap
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,8 +23,8 @@ class Plan(NamedTuple):
     """一つの計画。"""
 
     texts: dict  # 問い、測るもの、検定、何から何を言うかなど。ファイルにあるすべて
-    arms: dict[str, Preset]  # 腕の名前から設定
-    seeds: list[int]  # どの腕も、同じシードで走らせます
+    arms: dict[str, Preset]  # 条件の名前から設定
+    seeds: list[int]  # どの条件も、同じシードで走らせます
 
 
 def parse_integer(name: str, text: str, low: int, high: int | None = None) -> int:
@@ -83,6 +84,12 @@ def parse_settings(texts: Iterable[str]) -> dict:
     return settings
 
 
+def list_settings(preset: Preset) -> str:
+    """計画のファイルの settings に書く、すべての設定。parse_settings の逆です。"""
+    text = " ".join(f"{key}={value}" for key, value in vars(preset).items())
+    return textwrap.fill(text, 88, break_on_hyphens=False)
+
+
 def find_preset(name: str, settings: dict) -> Preset:
     """プリセットに設定を重ね、走らせる前に、悪い値を断ります。
 
@@ -93,14 +100,18 @@ def find_preset(name: str, settings: dict) -> Preset:
         raise ValueError(
             f"プリセットは次のどれかにしてください: {', '.join(PRESETS)}: {name!r}"
         )
+    given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+    title = f"プリセット {name} (設定: {given or 'そのまま'})"
+    return _usable(title, dataclasses.asdict(PRESETS[name]) | settings)
+
+
+def _usable(title: str, settings: dict) -> Preset:
+    """環境とエージェントを作れることを、確かめた設定。"""
     try:
-        preset = preset_of(dataclasses.asdict(PRESETS[name]) | settings)
+        preset = preset_of(settings)
         preset.make_agent(preset.make_env(), 0)
     except Exception as error:  # 環境とメモリは、どんな例外も出します
-        given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
-        raise ValueError(
-            f"プリセット {name} を用意できません (設定: {given or 'そのまま'}): {error}"
-        ) from error
+        raise ValueError(f"{title} を用意できません: {error}") from error
     return preset
 
 
@@ -112,15 +123,18 @@ def load_plan(path: Path) -> Plan:
     """
     try:
         texts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        preset = _text(texts, "preset")
-        common = parse_settings(_text({"common": "", **texts}, "common").split())
+        common = parse_settings(_text(texts, "settings").split())
+        if left := [f.name for f in dataclasses.fields(Preset) if f.name not in common]:
+            raise ValueError(
+                f"settings に、次の設定も書いてください: {', '.join(left)}"
+            )
         seeds = parse_seeds(_text(texts, "seeds"))
         arms = texts["arms"]
         if not isinstance(arms, dict) or not arms:
-            raise ValueError(f"[arms] に腕を一つ以上書いてください: {arms!r}")
-        check_names("腕の名前", arms)
+            raise ValueError(f"[arms] に条件を一つ以上書いてください: {arms!r}")
+        check_names("条件の名前", arms)
         own = {arm: parse_settings(_text(arms, arm).split()) for arm in arms}
-        presets = {arm: find_preset(preset, common | own[arm]) for arm in arms}
+        presets = {arm: _usable(f"条件 {arm}", common | own[arm]) for arm in arms}
     except KeyError as error:
         raise ValueError(f"計画 {path} に {error} がありません") from None
     except (ValueError, TypeError, OSError, RecursionError) as error:

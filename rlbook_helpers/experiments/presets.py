@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import gymnasium as gym
+import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
@@ -40,6 +41,8 @@ class Preset:
         curve_interval: 学習のあいだの報酬の合計を、何エピソードごとに一つの数にして残すか。2 以上なら、
             平均を整数に丸めて残します。
         average_steps: 重みを平均する、学習の終わりのステップ数。None なら平均しません。
+        separate_streams: 環境とエージェントの乱数列を、一つのシードから別々に作るか。False は、両方に
+            同じシードを渡した、古い記録のやり方です。
         ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
     例外:
         TypeError, ValueError: 学習の長さ、間隔、割合、学習率、ε が正しくない。ほかの値は make_agent が
@@ -71,6 +74,7 @@ class Preset:
     checkpoint_steps: int | None = None
     evaluation_episodes: int = 100
     curve_interval: int = 1
+    separate_streams: bool = True
 
     def __post_init__(self):
         checks.length(self.episodes, self.steps)
@@ -82,7 +86,8 @@ class Preset:
         for name in ("lr_end", "epsilon_end", "pessimism_end", "average_steps"):
             if getattr(self, name) is not None and self.steps is None:
                 raise ValueError(f"{name} を決めるときは steps も決めてください")
-        checks.flag("truncation_ends", self.truncation_ends)
+        for name in ("truncation_ends", "separate_streams"):
+            checks.flag(name, getattr(self, name))
         for name in (
             *("lr", "lr_end", "epsilon", "epsilon_end", "epsilon_part"),
             *("pessimism", "pessimism_end"),
@@ -104,6 +109,13 @@ class Preset:
                 f"pip install ufal-pybox2d と打ってください ({error})"
             ) from None
         return TruncationEnds(env) if self.truncation_ends else env
+
+    def seeds(self, seed: int) -> tuple[int, int]:
+        """学習の環境のシードと、エージェントのシード。"""
+        if not self.separate_streams:
+            return seed, seed
+        env, agent = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+        return int(env), int(agent)
 
     def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
         """この設定のエージェントを作ります。"""
@@ -170,6 +182,7 @@ class PatientPreset(Preset):
         super().__post_init__()
         checks.choice("patient", self.patient, tuple(PATIENTS))
         free = ("episodes", "steps", "evaluation_episodes", "curve_interval")
+        free += ("separate_streams",)
         for f in dataclasses.fields(Preset):
             value = getattr(self, f.name)
             if f.name not in free and value != f.default:
@@ -199,12 +212,12 @@ class PatientPreset(Preset):
 
 
 def preset_of(settings: Mapping) -> Preset:
-    """dataclasses.asdict の逆。記録に残る patient=None は、患者でないという意味です。
+    """dataclasses.asdict の逆。patient=None は患者でない、separate_streams がなければ False の意味です。
 
     例外:
         TypeError, ValueError: 知らない名前がある、または値が正しくない。
     """
-    settings = dict(settings)
+    settings = {"separate_streams": False, **settings}
     patient = settings.pop("patient", None)
     if patient is None:
         return Preset(**settings)

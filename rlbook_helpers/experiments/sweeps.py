@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from rlbook_helpers.experiments import records, workers
 from rlbook_helpers.experiments.checkpoints import Checkpoints
@@ -23,17 +24,19 @@ def run_seed(preset: Preset, seed: int) -> dict:
     """一つの設定を一つのシードで学習し、最後の貪欲な方策を評価します。
 
     評価と途中の測定は、学習とは別の環境で、重ならないシードから行います。seconds は学習だけの時間です。
-    途中を測ったら、それが学習曲線になるので、エピソードごとの報酬の合計は、はじめの 10 個だけ残します。
+    学習の環境とエージェントのシードは、preset.seeds が決めます。途中を測ったら、それが学習曲線になるので、
+    エピソードごとの報酬の合計は、はじめの 10 個だけ残します。
     """
     env, test_env = preset.make_env(), preset.make_env()
-    agent = preset.make_agent(env, seed)
+    env_seed, agent_seed = preset.seeds(seed)
+    agent = preset.make_agent(env, agent_seed)
     on_step = None
     if preset.checkpoint_steps:
         every = preset.checkpoint_steps
         on_step = Checkpoints(agent, test_env, every=every, seed=2_000_000 + seed)
     with threadpool_limits(1, user_api="blas"):
         start = time.perf_counter()
-        record = preset.train(env, agent, seed, on_step)
+        record = preset.train(env, agent, env_seed, on_step)
         seconds = time.perf_counter() - start
         evaluation = evaluate(
             test_env,
@@ -46,7 +49,7 @@ def run_seed(preset: Preset, seed: int) -> dict:
         points, seconds = on_step.points, seconds - on_step.seconds
     return {
         "seed": seed,
-        "versions": {name: version(name) for name in ("numpy", "dezero", "gymnasium")},
+        "versions": versions("numpy", "dezero", "gymnasium"),
         "steps": preset.steps or sum(record.lengths),
         "seconds": round(seconds, 2),
         "returns": _curve(record.returns, preset.curve_interval)[
@@ -55,6 +58,26 @@ def run_seed(preset: Preset, seed: int) -> dict:
         "checkpoints": [_compact(point) for point in points],
         "evaluation": _compact(evaluation.tolist()),
     }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """パッケージのバージョンと、プロセッサ。どれかが違えば、丸めが違い、学習の結果も変わります。"""
+    return {name: version(name) for name in packages} | {"processor": processor()}
+
+
+def processor() -> str:
+    """プロセッサの名前と、NumPy がその上で使う計算のしかた。"""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.split(": ")[1] for line in lines if line.startswith("model name")]
+    except OSError:  # Linux ではありません
+        names = []
+    parts = [names[0] if names else platform.processor() or platform.machine()]
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            parts.append(f"{library['internal_api']} {library.get('architecture')}")
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
+    return ", ".join([*parts, *simd.get("found", [])[-1:]])
 
 
 def _curve(returns: list[float], interval: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.wrappers import StickyAction
 
 from rlbook_helpers import checks
 
@@ -65,6 +66,13 @@ gym.register(
     id="SparseMountainCar-v0",
     entry_point=lambda **options: OnlyTheGoal(
         gym.make("MountainCar-v0", **options).unwrapped
+    ),
+    max_episode_steps=200,
+)
+gym.register(  # 95 % の確率で、選んだ行動の代わりに、前の行動をくり返します
+    id="StickySparseMountainCar-v0",
+    entry_point=lambda **options: StickyAction(
+        OnlyTheGoal(gym.make("MountainCar-v0", **options).unwrapped), 0.95
     ),
     max_episode_steps=200,
 )

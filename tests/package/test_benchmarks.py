@@ -14,6 +14,7 @@ import measuring
 import peers
 from rlbook_helpers.experiments import records
 from rlbook_helpers.experiments.__main__ import main
+from rlbook_helpers.experiments.plans import list_settings
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.sweeps import run_seed
 
@@ -127,16 +128,24 @@ def test_plan_lists_the_contestants():
     assert {name for kind in peers.RUN for name in PEERS[kind]} == {
         *("stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
     }
-    assert set(PEERS["book"].values()) <= set(PRESETS)
 
 
-def test_run_of_the_book_equals_run_seed(monkeypatch):
-    little = dataclasses.replace(PRESETS["stable"], steps=200)
-    monkeypatch.setitem(PRESETS, "stable", little)
-    run = run_peer("book", "stable")
+def test_records_name_what_the_plan_writes_out():
+    """As presets, in the records of 2026."""
+    folder = peers.PLAN.parents[1] / "data/runs/05_peers"
+    for kind in peers.RUN:
+        for name, options in PEERS[kind].items():
+            settings, _ = records.read(folder / f"{name}.jsonl")
+            wanted = peers.Contestant(kind, options)
+            assert peers.recorded(PEERS, **settings) == wanted
+
+
+def test_run_of_the_book_equals_run_seed():
+    little = dataclasses.replace(PRESETS["stable"], steps=200, checkpoint_steps=100)
+    run = run_peer("book", list_settings(little))
     assert run["evaluation"] == run_seed(little, 3)["evaluation"]
     assert [len(point) for point in run["checkpoints"]] == [2, 2]
-    assert set(run["versions"]) == {"numpy", "gymnasium"}
+    assert set(run["versions"]) == {"numpy", "gymnasium", "processor"}
 
 
 def test_literal_loop_takes_every_end_for_done():

@@ -18,7 +18,12 @@ from rlbook_helpers import evaluate
 from rlbook_helpers.experiments import records, sweeps, workers
 from rlbook_helpers.experiments.__main__ import main
 from rlbook_helpers.experiments.checkpoints import Checkpoints
-from rlbook_helpers.experiments.plans import load_plan, parse_seeds
+from rlbook_helpers.experiments.plans import (
+    list_settings,
+    load_plan,
+    parse_seeds,
+    parse_settings,
+)
 from rlbook_helpers.experiments.presets import PRESETS, PatientPreset, Preset, preset_of
 from rlbook_helpers.experiments.records import load_records
 from rlbook_helpers.experiments.sweeps import run_seed
@@ -93,7 +98,7 @@ def test_run_writes_one_file_per_setting(tmp_path):
     assert path.name == f"{LABEL}.jsonl"
     header, *results = map(json.loads, path.read_text().splitlines())
     assert header["settings"]["learning_start"] == 64
-    assert set(header["versions"]) == {"numpy", "dezero", "gymnasium"}
+    assert set(header["versions"]) == {"numpy", "dezero", "gymnasium", "processor"}
     assert header["date"]
     assert [result["seed"] for result in results] == [0, 1, 2]
     for result in results:
@@ -116,7 +121,7 @@ def test_patient_preset_allows_only_its_length_to_change():
     preset = PatientPreset(patient="hundredfold_lr", episodes=2)
     assert preset.make_agent(preset.make_env(), 0).lr == 0.05
     assert preset_of(dataclasses.asdict(preset)) == preset
-    assert preset_of({"patient": None, "gamma": 0.5}) == Preset(gamma=0.5)
+    assert preset_of({"gamma": 0.5}) == Preset(gamma=0.5, separate_streams=False)
     with pytest.raises(ValueError, match="patient は"):
         PatientPreset(patient="cold")
     with pytest.raises(ValueError, match="gamma を変えられません: 0.9"):
@@ -265,13 +270,14 @@ def test_preset_turns_its_ends_into_schedules():
 # Runs
 
 
-def test_run_seed_uses_three_separate_seeds():
-    """The seed itself trains, 2,000,000 more measure, 1,000,000 more evaluate."""
+def test_run_seed_uses_four_separate_seeds():
+    """Two made from the seed train, 2,000,000 more measure, 1,000,000 more evaluate."""
     preset = dataclasses.replace(PRESETS["stable"], steps=200, checkpoint_steps=80)
     env, test_env = preset.make_env(), preset.make_env()
-    agent = preset.make_agent(env, 3)
+    env_seed, agent_seed = preset.seeds(3)
+    agent = preset.make_agent(env, agent_seed)
     watch = Checkpoints(agent, test_env, every=80, seed=2_000_003)
-    returns = preset.train(env, agent, 3, watch).returns
+    returns = preset.train(env, agent, env_seed, watch).returns
     evaluation = evaluate(test_env, agent.greedy_action, episodes=100, seed=1_000_003)
     result = run_seed(preset, 3)
     points = [[round(float(x), 2) for x in point] for point in watch.points]
@@ -327,6 +333,7 @@ def test_dead_and_failed_seeds_are_named_and_others_complete(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", str(retries))
     fragile = [*QUICK, "--set", "env_id=fragile:Fragile-v0"]
+    fragile += ["--set", "separate_streams=False"]  # its environment knows the seeds
     command = [*COMMAND, *fragile, "--seeds", "0-5", "--jobs", "2"]
     result = subprocess.run(
         [*command, "--out", str(tmp_path / "two")],
@@ -337,6 +344,7 @@ def test_dead_and_failed_seeds_are_named_and_others_complete(
     )
     assert (result.returncode, result.stderr.count("\n")) == (1, 2), result.stderr
     label = "stable,env_id=fragile-Fragile-v0,steps=120,learning_start=64"
+    label += ",separate_streams=False"
     dead, failed = sorted(result.stderr.splitlines())
     assert dead.startswith(f"{label} シード 1: ") and "ワーカー" in dead
     assert failed == f"{label} シード 2: RuntimeError: oh"
@@ -522,11 +530,11 @@ def test_summary_counts_nothing_as_solved_without_a_threshold(tmp_path):
     assert row["solved"] == 0 and row["interval"] == [None, None]
 
 
-PLAN = """
+SETTINGS = list_settings(dataclasses.replace(PRESETS["stable"], batch_size=4))
+PLAN = f"""
 question = "?"
-preset = "stable"
 seeds = "0-1"
-common = "batch_size=4"
+settings = '''{SETTINGS}'''
 [arms]
 short = "steps=40"
 shorter = "steps=30"
@@ -553,7 +561,7 @@ def test_plan_runs_its_arms_with_its_seeds(tmp_path):
     assert [run["seed"] for run in found["short"].runs] == plan.seeds == [0, 1]
 
 
-def test_arm_overrides_what_is_common(tmp_path):
+def test_arm_overrides_the_settings(tmp_path):
     file = tmp_path / "plan.toml"
     file.write_text(PLAN.replace("steps=40", "steps=40 batch_size=8"), encoding="utf-8")
     arms = load_plan(file).arms
@@ -572,8 +580,8 @@ def test_arm_option_selects_from_every_plan(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('preset = "stable"', 'preset = "steady"', "steady"),
-        ('preset = "stable"', "", "preset"),
+        ("gamma=0.99", "", "gamma"),
+        (f"settings = '''{SETTINGS}'''", "", "settings"),
         ('seeds = "0-1"', 'seeds = "1-0"', "1-0"),
         ("steps=40", "stops=40", "stops"),
         ("batch_size=4", "bath_size=4", "bath_size"),
@@ -597,3 +605,20 @@ def test_policy_command_saves_the_requested_steps(tmp_path, capsys):
     assert capsys.readouterr().out.count(".npz") == 2
     assert main([*command, "91"]) == 2
     assert "at" in capsys.readouterr().err
+
+
+def test_settings_command_prints_what_a_plan_needs(tmp_path, capsys):
+    assert main(["settings", "stable", "--set", "batch_size=4"]) == 0
+    assert capsys.readouterr().out == f"{SETTINGS}\n"
+    assert parse_settings(SETTINGS.split()) == vars(PRESETS["stable"]) | {
+        "batch_size": 4
+    }
+
+
+def test_environment_and_agent_have_streams_of_their_own():
+    """Before, both took the seed itself, so that both drew the same numbers."""
+    preset = Preset()
+    draws = [seed for k in range(50) for seed in preset.seeds(k)]
+    assert len(set(draws)) == 100 and min(draws) > 10**6
+    assert preset.seeds(7) == preset.seeds(7)
+    assert dataclasses.replace(preset, separate_streams=False).seeds(7) == (7, 7)

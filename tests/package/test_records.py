@@ -415,7 +415,7 @@ def test_setting_of_a_newer_version_is_named(tmp_path, capsys):
 
 def test_settings_may_all_be_defaults(tmp_path):
     path = written(tmp_path / "x.jsonl", 3, settings={})
-    assert load(path).preset == Preset()
+    assert load(path).preset == Preset(separate_streams=False)
     assert records.read(path) == ({}, [made_up_run(3)])
 
 

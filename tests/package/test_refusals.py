@@ -11,10 +11,10 @@ from rlbook_helpers.experiments.__main__ import main
 from rlbook_helpers.experiments.plans import parse_seeds
 from rlbook_helpers.experiments.records import append, load_records
 
-PLAN = """
-preset = "original"
+SETTINGS = plans.list_settings(plans.PRESETS["original"]).replace("\n", " ")
+PLAN = f"""
 seeds = "0-1"
-common = "batch_size=4"
+settings = "{SETTINGS}"
 [arms]
 short = "episodes=2"
 shorter = "episodes=1"
@@ -161,7 +161,7 @@ def test_name_that_is_not_a_file_everywhere_is_refused(name, tmp_path, refused):
     plan = tmp_path / "plan.toml"
     plan.write_text(f'{PLAN}"{written}" = ""\n', encoding="utf-8")
     error = refused("plan", plan, "--out", tmp_path / "out")
-    assert f"{plan}" in error and "腕の名前は" in error and repr(name) in error
+    assert f"{plan}" in error and "条件の名前は" in error and repr(name) in error
     assert not (tmp_path / "out").exists()
 
 
@@ -326,32 +326,31 @@ def test_longest_value_is_taken():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (PLAN, "", "'preset' がありません"),
+        (PLAN, "", "'settings' がありません"),
         (PLAN, "[", "plan.toml を使えません"),
         (PLAN, "x = " + "[" * 5_000 + "]" * 5_000, "plan.toml を使えません"),
         (PLAN, "x = " + "1" * 5_000, "plan.toml を使えません"),
         *[
             (f'{name} = "{value}"', f"{name} = {wrong}", f"{name} は文字列に")
             for name, value in (
-                ("preset", "original"),
+                ("settings", SETTINGS),
                 ("seeds", "0-1"),
-                ("common", "batch_size=4"),
                 ("short", "episodes=2"),
             )
             for wrong in "3 1.5 true [] ['x'] {} {a=1} 2026-01-01".split()
         ],
         *[
-            (PLAN[PLAN.index("[arms]") :], text, "[arms] に腕を一つ以上")
+            (PLAN[PLAN.index("[arms]") :], text, "[arms] に条件を一つ以上")
             for text in ('arms = "x"', "arms = 3", "arms = ['x']", "[arms]", "[[arms]]")
         ],
         (PLAN[PLAN.index("[arms]") :], "", "'arms' がありません"),
         ('seeds = "0-1"', "", "'seeds' がありません"),
         ("0-1", "0-99999999999", "1,000,000 個"),
         ("0-1", "０", "シードは"),
-        ("original", "", "original, stable"),
+        ("gamma=0.98 lr=0.0005 ", "", "gamma, lr"),
         ("episodes=2", "episodes", "episodes"),
         ("episodes=2", "env_id=Nowhere-v0", "Nowhere"),
-        ("episodes=2", "env_id=3", "env_id=3"),
+        ("episodes=2", "env_id=3", "short"),
     ],
 )
 def test_wrong_plan_is_refused(old, new, words, tmp_path, refused):
@@ -371,12 +370,6 @@ def test_plan_that_is_no_text_is_refused(tmp_path, refused):
         assert f"計画 {path} を使えません" in error
 
 
-def test_common_is_optional(tmp_path):
-    plan = tmp_path / "plan.toml"
-    plan.write_text(PLAN.replace('common = "batch_size=4"\n', ""), encoding="utf-8")
-    assert plans.load_plan(plan).arms["short"].batch_size == 32
-
-
 @pytest.fixture
 def two(tmp_path):
     """Two plans, and the command that runs them."""
@@ -390,7 +383,7 @@ def two(tmp_path):
 def test_every_plan_is_checked_before_any_runs(two, wrong, tmp_path, refused):
     *paths, command = two
     for k in wrong:
-        paths[k].write_text("preset = 3", encoding="utf-8")
+        paths[k].write_text("settings = 3", encoding="utf-8")
     error = refused(*command, sentences=len(wrong))
     assert [str(path) in error for path in paths] == [k in wrong for k in (0, 1)]
     assert not (tmp_path / "out").exists()
