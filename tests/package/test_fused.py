@@ -10,9 +10,9 @@ from rlbook_helpers.dezero_compat import F, optimizers
 from rlbook_helpers.fused import Adam, q_loss
 
 
-def network(dtype=np.float64, seed=0):
+def network(dtype=np.float64, seed=0, hidden_size=6):
     """A network with random biases too."""
-    net = QNet2(3, hidden_size=6, seed=seed)
+    net = QNet2(3, hidden_size=hidden_size, seed=seed)
     rng = np.random.default_rng(seed)
     for p in net.params():
         p.data = rng.standard_normal(p.shape).astype(dtype)
@@ -56,10 +56,18 @@ def test_float32_stays_float32():
     assert {p.grad.dtype for p in net.params()} == {np.dtype(np.float32)}
 
 
+def exchange_layers(net):
+    """All for larger ones. The old are kept: DeZero tells weights apart by their addresses."""
+    net.old = [*getattr(net, "old", []), net.l1, net.l2, net.l3]
+    larger = network(np.float32, hidden_size=net.l1.W.shape[1] + 1)
+    net.l1, net.l2, net.l3 = larger.l1, larger.l2, larger.l3
+
+
 EVENTS = {
     "nothing": lambda net: None,
     "no gradient for a layer": lambda net: net.l2.cleargrads(),
     "exchanged weights": lambda net: setattr(net.l1.W, "data", net.l1.W.data * 2),
+    "exchanged layers": exchange_layers,
 }
 
 

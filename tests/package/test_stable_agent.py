@@ -69,21 +69,23 @@ def test_error_limit_clips_the_td_error():
     )
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4, 1e25])
 def test_scale_is_mean_and_deviation_of_seen_states(scale):
-    states = np.random.default_rng(0).standard_normal((500, 3)) * scale + 7
+    states = np.random.default_rng(0).standard_normal((500, 4)) * scale + 7
     states[:, 2] = 4.0  # never changes
-    running = RunningScale(3)
+    # float32 would lose the squares of 2 beside those of the first two
+    states[:, 3] = [1e4, -1e4, *(2, -2) * 249]
+    running = RunningScale(4)
     states = states.astype(np.float32)
     np.testing.assert_array_equal(running(states), states)  # before it has seen any
     kept = states.copy()
     for state in states:
         running.update(state)
     seen = states.astype(float)
-    np.testing.assert_allclose(running.mean, seen.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(running.deviation[:2], seen.std(axis=0)[:2], rtol=1e-6)
-    assert running.deviation[2] == 1
-    assert running(states).dtype == RunningScale(3)(states).dtype == np.float32
+    np.testing.assert_allclose(running.mean, seen.mean(axis=0), rtol=1e-6, atol=1e-9)
+    wanted = np.where(np.arange(4) == 2, 1, seen.std(axis=0))
+    np.testing.assert_allclose(running.deviation, wanted, rtol=1e-6)
+    assert running(states).dtype == RunningScale(4)(states).dtype == np.float32
     np.testing.assert_array_equal(states, kept)
 
 
