@@ -27,7 +27,7 @@ class QNet(Model):
 
 
 class LiteralAgent(Notebook):
-    """元のノートブックのとおりの DQN。乱数は、大域の乱数生成器から引きます。"""
+    """第 4 章の DQN を、元のノートブックのように書いたもの。乱数は、大域の乱数生成器から引きます。"""
 
     def __init__(self, seed):
         random.seed(seed)

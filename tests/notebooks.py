@@ -1,7 +1,6 @@
-"""What the executed chapters show: their tables, printed lines, and numbers in the text."""
+"""What the executed chapters show: their tables and printed lines."""
 
 import json
-import re
 from pathlib import Path
 
 import bs4
@@ -33,15 +32,3 @@ def printed(chapter: str) -> str:
         for output in _outputs(chapter)
         if output["output_type"] == "stream"
     )
-
-
-def unsaid(page: str, *groups: tuple) -> list[tuple]:
-    """The groups of numbers that no paragraph of a page holds together, in whatever words."""
-    lines = (CHAPTERS / page).read_text("utf-8").splitlines()
-    paragraphs = [
-        re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", line) for line in lines if "。" in line
-    ]
-    texts = {group: {f"{number:,}" for number in group} for group in groups}
-    return [
-        g for g, wanted in texts.items() if not any(map(wanted.issubset, paragraphs))
-    ]

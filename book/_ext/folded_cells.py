@@ -2,7 +2,8 @@
 
 A solution is a section 解答 of an exercise: prose, formulas and one code cell tagged hide-cell.
 JupyterLab folds it by its heading. On the pages, move the prose into the <details> that MyST-NB puts
-around the cell, and drop the heading. Label code tagged hide-input as drawing or checking.
+around the cell, and drop the heading. Label code tagged hide-input as drawing or checking, and a long
+output tagged hide-output as a table.
 """
 
 from docutils import nodes
@@ -12,6 +13,7 @@ from sphinx.transforms import SphinxTransform
 SOLUTION = "解答"
 DRAWS = "図のコード"
 CHECKS = "確かめるコード"
+TABLE = "表"
 
 
 class FoldSolutions(SphinxTransform):
@@ -48,9 +50,10 @@ class NameFoldedCode(SphinxTransform):
 
     def apply(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            if cell.get("hide_mode") == "input":
+            mode = cell.get("hide_mode")
+            if mode in ("input", "output"):
                 draws = "figure" in cell["cell_metadata"].get("mystnb", {})
-                name = DRAWS if draws else CHECKS
+                name = TABLE if mode == "output" else DRAWS if draws else CHECKS
                 cell["prompt_show"], cell["prompt_hide"] = name, f"{name}をたたむ"
 
 

@@ -163,7 +163,7 @@ def comparison_table(
                 *(p_text(r.adjusted), r.verdict),
             ]
         )
-    headers = ["腕", "解けた", "差 (%)", "95 % 区間", "補正した p 値", "結論"]
+    headers = ["条件", "解けた", "差 (%)", "95 % 区間", "補正した p 値", "結論"]
     sides = ["left", *["right"] * 4, "center"]
     return tabulate(
         rows, headers, tablefmt="html", disable_numparse=True, colalign=sides

@@ -1,13 +1,14 @@
 """What chapter 6 says of its recorded runs, derived again from the records."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from by_hand import bootstrap, clopper_pearson, fisher, middle_mean
-from notebooks import printed, tables, unsaid
+from by_hand import bootstrap, clopper_pearson, fisher, holm, middle_mean
+from notebooks import printed, tables
 from rlbook_helpers.experiments.records import load_records
 
 DATA = Path(__file__).resolve().parents[2] / "chapters/data"
@@ -75,16 +76,46 @@ def test_dense_and_sparse_rewards_are_not_told_apart():
     p = fisher(met[0], 20, met[1], 20)
     assert f"ゴールに出会ったシードの数の差の p 値: {p:.2f}" in TEXT
     assert p > 0.05  # "わかりません"
-    assert unsaid("06_lander.md", (int(met[0]), int(met[1]))) == []
+
+
+def test_goals_met_without_learning():
+    runs = load_records(DATA / "runs/06_persistence")
+    met = {arm: sum(sum(r["returns"]) > 0 for r in runs[arm].runs) for arm in runs}
+    p_values = [
+        fisher(met[arm], 20, met["uniform"], 20) for arm in ("sticky", "untrained")
+    ]
+    assert f"uniform: {met['uniform']} / 20" in TEXT
+    for arm, p in zip(("sticky", "untrained"), holm(p_values)):
+        assert f"{arm}: {met[arm]} / 20, 補正した p 値 {p:.2g}" in TEXT
+        assert p < 0.05
+
+
+def test_landings_of_both_samples():
+    first, again = (
+        np.array([np.mean(run["evaluation"]) >= 200 for run in record.runs])
+        for record in (
+            load_records(DATA / f"runs/{plan}")["stable"]
+            for plan in ("05_lander", "06_lander")
+        )
+    )
+    for name, solved in (("はじめの 20 個", first), ("新しい 40 個", again)):
+        low, high = clopper_pearson(int(solved.sum()), len(solved))
+        line = f"{name}: {solved.sum()} / {len(solved)}, 95 % 区間 {low:.0%} から {high:.0%}"
+        assert line in TEXT
+    p = fisher(int(again.sum()), len(again), int(first.sum()), len(first))
+    assert f"割合の差の p 値: {p:.3f}" in TEXT
 
 
 def test_table_of_the_lock():
     (rows,) = [rows for rows in tables("06_lander") if rows[0][0] == "4"]
     assert [row[0] for row in rows] == ["4", "8", "12", "16", "20"]
-    for n, expected, opened, learned, interval in rows:
+    for n, expected, opened, chance, learned, interval in rows:
         goals, shares = reached("06_lock", f"n{n}", 0)
-        k = int((shares > 0.5).sum())
-        assert float(expected) == pytest.approx(10_000 * 0.5 ** int(n), rel=0.06)
+        k, met = int((shares > 0.5).sum()), int((goals > 0).sum())
+        p = 1 - (1 - 0.5 ** int(n)) ** 10_000
+        assert float(expected) == pytest.approx(20 * p, abs=0.051)
+        ways = [math.comb(20, i) * p**i * (1 - p) ** (20 - i) for i in range(met, 21)]
+        assert float(chance) == pytest.approx(sum(ways), rel=0.06)
         assert opened == f"{(goals > 0).sum()} / 20"
         assert learned == f"{k} / 20"
         found = [float(x.strip("% ")) / 100 for x in interval.split("から")]

@@ -27,7 +27,7 @@ ARMS = [(plan, arm) for plan in PLANS for arm in PLANS[plan].arms]
 
 def test_records_are_small_text():
     files = [path for path in DATA.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 2_000_000
+    assert sum(path.stat().st_size for path in files) < 2_100_000
     for path in files:
         if (
             path.suffix == ".npz" or path.name == ".lock"
@@ -62,12 +62,15 @@ def test_every_seed_serves_the_one_purpose_of_its_record():
         for seed in parse_seeds(use["seeds"]):
             assert seed not in purpose, (seed, use)
             purpose[seed] = use.get("record")
-    paths = list((DATA / "runs").rglob("*.jsonl"))
+    # but one record, which runs a recorded seed again
+    paths = {*(DATA / "runs").rglob("*.jsonl")} - {DATA / "runs/05_again/stable.jsonl"}
     assert {path.parent.name for path in paths} == set(purpose.values()) - {None}
     for path in paths:
         for run in read(path)[1]:
             assert purpose[run["seed"]] == path.parent.name, (path, run["seed"])
     for name, plan in PLANS.items():
+        if name == "05_again":
+            continue
         assert {purpose[seed] for seed in plan.seeds} == {name}
 
 

@@ -198,7 +198,7 @@ def picture(returns: list[float], points: list[Checkpoint]) -> str:
 FRAME = """\
 <svg xmlns="http://www.w3.org/2000/svg" class="fig" role="img" aria-labelledby="rewind-title rewind-desc" width="680" height="462" viewBox="0 0 680 462">
   <title id="rewind-title">学習をさかのぼる：貪欲な方策の地図と、報酬の合計</title>
-  <desc id="rewind-desc">上に三枚の地図がある。横軸は棒の角度、縦軸は角速度で、青は右へ押す所、茶は左へ押す所。40 エピソードでは、ほとんどどこでも右へ押す。140 エピソードと 300 エピソードでは、上が青、下が茶で、境は左上から右下へ傾く。下に、300 エピソードの報酬の合計の折れ線と、20 エピソードごとの貪欲な方策の平均の点がある。どちらも 130 エピソードの近くで急に大きくなり、そのあとは 150 から 300 のあいだで上下する。</desc>
+  <desc id="rewind-desc">上に三枚の地図がある。横軸は棒の角度、縦軸は角速度で、青は右へ押す所、茶は左へ押す所。40 エピソードでは、ほとんどどこでも右へ押す。140 エピソードと 300 エピソードでは、上が青、下が茶で、境は左上から右下へ傾く。下に、300 エピソードの報酬の合計の折れ線と、20 エピソードごとの貪欲な方策の平均の点がある。どちらも 130 エピソードの近くで急に大きくなり、そのあと点は 150 から 300 のあいだで上下する。</desc>
   <style>
     .fig { font-family: "Hiragino Sans", "Yu Gothic", "Noto Sans CJK JP", "Noto Sans JP", sans-serif; }
     .fig text { font-size: 16px; fill: #1f2933; }
