@@ -170,6 +170,17 @@ def last_bias(record: str) -> float:
     return by_hand.middle_mean(last[:, 2] - last[:, 3])
 
 
+def unsolved(record: str) -> float:
+    """The share that never solves CartPole, by Kaplan and Meier: runs that end are not counted on."""
+    share, events = 1.0, []
+    for run in runs(record):
+        solved = [c[0] for c in run["checkpoints"] if c[1] >= 475]
+        events.append((solved[0], 0) if solved else (run["steps"], 1))
+    for left, (_, ended) in zip(range(len(events), 0, -1), sorted(events)):
+        share *= 1 if ended else 1 - 1 / left
+    return share
+
+
 def covered(record: str, n: int) -> float:
     """How often the interval of chapter 5 of n drawn seeds holds the middle mean of all of them."""
     rng, values = np.random.default_rng(0), scores(record)

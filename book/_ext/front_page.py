@@ -22,7 +22,7 @@ ROWS = {
     "CleanRL のハイパーパラメータ": "cleanrl",
     "O'Reilly の本の手順": "oreilly",
 }
-# Every fresh seed of CartPole with this setting, not the 20 of the comparison only
+# Fresh seeds of three plans, not the 20 of the comparison only
 STABLE = [
     f"{plan}/stable" for plan in ("05_leave_one_out", "05_certificate", "05_peers")
 ]

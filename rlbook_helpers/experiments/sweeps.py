@@ -72,12 +72,14 @@ def processor() -> str:
         names = [line.split(": ")[1] for line in lines if line.startswith("model name")]
     except OSError:  # Linux ではありません
         names = []
-    parts = [names[0] if names else platform.processor() or platform.machine()]
-    for library in threadpool_info():
-        if library["user_api"] == "blas":
-            parts.append(f"{library['internal_api']} {library.get('architecture')}")
-    simd = np.show_config(mode="dicts")["SIMD Extensions"]
-    return ", ".join([*parts, *simd.get("found", [])[-1:]])
+    name = names[0] if names else platform.processor() or platform.machine()
+    kernels = {  # NumPy と SciPy が、同じものを一つずつ持つことがあります
+        f"{library['internal_api']} {library.get('architecture')}"
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    }
+    simd = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    return ", ".join([name, *sorted(kernels), *simd[-1:]])
 
 
 def _curve(returns: list[float], interval: int) -> list[float]:
