@@ -2,7 +2,7 @@
 
 A solution is a section 解答 of an exercise: prose, formulas and one code cell tagged hide-cell.
 JupyterLab folds it by its heading. On the pages, move the prose into the <details> that MyST-NB puts
-around the cell, and drop the heading. Label code tagged hide-input as drawing or checking, and a long
+around the cell, and drop the heading. Label code tagged hide-input as drawing, checking or setup, and a long
 output tagged hide-output as a table.
 """
 
@@ -13,6 +13,7 @@ from sphinx.transforms import SphinxTransform
 SOLUTION = "解答"
 DRAWS = "図のコード"
 CHECKS = "確かめるコード"
+SETUP = "準備のコード"
 TABLE = "表"
 
 
@@ -50,10 +51,14 @@ class NameFoldedCode(SphinxTransform):
 
     def apply(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            mode = cell.get("hide_mode")
-            if mode in ("input", "output"):
-                draws = "figure" in cell["cell_metadata"].get("mystnb", {})
-                name = TABLE if mode == "output" else DRAWS if draws else CHECKS
+            mode, metadata = cell.get("hide_mode"), cell.get("cell_metadata", {})
+            named = "code_prompt_show" in metadata.get("mystnb", {})
+            if mode in ("input", "output") and not named:
+                name = TABLE if mode == "output" else CHECKS
+                if "figure" in metadata.get("mystnb", {}):
+                    name = DRAWS
+                elif "setup" in metadata.get("tags", []):
+                    name = SETUP
                 cell["prompt_show"], cell["prompt_hide"] = name, f"{name}をたたむ"
 
 

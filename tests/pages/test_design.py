@@ -25,7 +25,7 @@ BROKEN = """() => [...document.querySelectorAll("article table code")]
     .filter((e) => e.getClientRects().length > 1).map((e) => e.innerText)"""
 
 
-@pytest.mark.parametrize("page", ["book/notation", "chapters/02_before_dqn"])
+@pytest.mark.parametrize("page", ["book/notation", "chapters/07_clinic"])
 def test_names_in_tables_stay_whole(visit, page):
     tab = visit(page)
     wait_for_formulas(tab)
@@ -152,7 +152,7 @@ def test_punctuation_stays_with_its_formula(visit):
     wait_for_formulas(tab)
     apart = """() => [...document.querySelectorAll("article .one-line")]
         .filter((e) => e.checkVisibility() && e.getClientRects().length > 1).map((e) => e.textContent)"""
-    assert tab.locator("article .one-line").count() >= 10
+    assert tab.locator("article .one-line").count() >= 5
     assert tab.evaluate(apart) == []
     loose = """() => [...document.querySelectorAll("article span.math")]
         .filter((e) => !e.closest('.one-line') && /^[、。）]/.test(e.nextSibling?.data ?? "")).length"""

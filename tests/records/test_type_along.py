@@ -13,16 +13,16 @@ FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 
 
 def scripts(path):
-    """The visible cells; then the solutions of the exercises, each after all before it."""
+    """The visible cells and the imports; then the solutions of the exercises, each after all before it."""
     visible, solutions, in_solution = [], [], False
     for cell in jupytext.read(path).cells:
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "markdown":
             headings = re.findall(r"^#+ .*$", cell.source, re.M)
             in_solution = in_solution if not headings else headings[-1] == "#### 解答"
-        elif in_solution:
+        elif in_solution and "remove-cell" not in tags:
             solutions.append(cell.source)
-        elif not tags & FOLDED:
+        elif "setup" in tags or not tags & FOLDED:
             visible.append(cell.source)
     return "\n".join([*visible, *solutions])
 

@@ -64,7 +64,7 @@ const likeness = {
 
 const BATCH = 16;
 const LARGEST_BATCH = 12; // degrees
-const WAYS = { consecutive: "続いた", sample: "無作為な" };
+const WAYS = { consecutive: "連続した", sample: "無作為な" };
 
 class RingFigure extends live.Figure {
   build() {
