@@ -267,7 +267,9 @@ def only_draws(cell: dict) -> bool:
 
 def only_checks(cell: dict) -> bool:
     lines = "".join(texts(cell)).splitlines()
-    return bool(lines) and all(re.search(r": (True|False)$", line) for line in lines)
+    return bool(lines) and all(
+        re.search(r": (True|False)$|^[✓✗] ", line) for line in lines
+    )
 
 
 @each_chapter

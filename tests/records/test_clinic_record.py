@@ -53,4 +53,4 @@ def test_two_bugs_leave_the_curves_unchanged():
     assert {"exploring_evaluation", "clipped_reward"} <= set(same)
     text = printed("07_clinic")
     for name in ("exploring_evaluation", "clipped_reward"):
-        assert f"{PATIENTS[name].title}: 学習曲線がすべて同じ: True" in text
+        assert f"✓ {PATIENTS[name].title}: 学習曲線がすべて同じ" in text
