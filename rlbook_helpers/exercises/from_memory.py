@@ -24,7 +24,7 @@ FORM = "(__init__(self, seed)、get_action、update、sync_qnet を持つもの)
 def from_memory(answer) -> str | None:
     """4.6: クラスを、パッケージの DQNAgent と比べます。"""
     make = answers.class_(answer, FORM)
-    stages = _initial, _actions, _start, _loss, _step, _repeated, _sync
+    stages = _initial, _forward, _actions, _start, _loss, _step, _repeated, _sync
     for stage in (*stages, _size, _cartpole):
         sentence = stage(make)
         if sentence:
@@ -59,6 +59,16 @@ def _initial(make) -> str | None:
     return None
 
 
+def _forward(make) -> str | None:
+    """同じ重みでの、いくつかの状態の価値。"""
+    states = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
+    agent, right = make(seed=SEED), DQNAgent(seed=SEED)
+    qs = getattr(agent.qnet(states), "data", None)
+    if np.shape(qs) == (8, 2) and close(qs, right.qnet.predict(states)):
+        return None
+    return "重みは合っていますが、qnet の出力が違います。forward の、層の順と、ReLU をはさむ所を見てください。"
+
+
 def _actions(make) -> str | None:
     """同じ状態での 1,000 回の行動。"""
     agent, right = make(seed=SEED), DQNAgent(seed=SEED)
@@ -82,6 +92,11 @@ def _actions(make) -> str | None:
         return "get_action が貪欲な行動を選ぶ割合が違います。ε は 0.1 で、一様に選ぶときも、貪欲な行動が当たることがあります。"
     if np.sum(np.array(mine) != [right.get_action(state) for state in states]) > 5:
         return "ε-greedy の割合は合っていますが、行動が DQNAgent と違います。重みと同じ乱数生成器から、先に random()、一様に選ぶときだけ integers(2) を引いてください。"
+    agent = make(seed=SEED)
+    for p in agent.qnet_target.params():  # 二つのネットワークの行動が、違うように
+        p.data = -p.data
+    if np.mean(mine == np.array([agent.get_action(s.copy()) for s in states])) < 0.9:
+        return "get_action が、qnet_target で行動を選んでいます。行動は、学習している qnet で選びます。"
     return None
 
 
