@@ -63,8 +63,8 @@ def _forward(make) -> str | None:
     """同じ重みでの、いくつかの状態の価値。"""
     states = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
     agent, right = make(seed=SEED), DQNAgent(seed=SEED)
-    qs = getattr(agent.qnet(states), "data", None)
-    if np.shape(qs) == (8, 2) and close(qs, right.qnet.predict(states)):
+    qs = np.asarray(getattr(agent.qnet(states), "data", 0.0))
+    if qs.shape == (8, 2) and close(qs, right.qnet.predict(states)):
         return None
     return "重みは合っていますが、qnet の出力が違います。forward の、層の順と、ReLU をはさむ所を見てください。"
 
