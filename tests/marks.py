@@ -115,7 +115,8 @@ def unexplained(page: Page, sources: Mapping) -> list[str]:
                 wrong += [
                     f"{problem}: {mark}" for problem in _problems(mark, prose, sources)
                 ]
-                known |= set(NUMBER.findall(mark.partition(" = ")[0]))
+                text_of, equals, _ = mark.rpartition(" = ")
+                known |= set(NUMBER.findall(text_of)) if equals else set()
         for phrase in sorted(page.given, key=len, reverse=True):
             prose = prose.replace(phrase, " ")
         for number in NUMBER.finditer(prose):

@@ -19,6 +19,7 @@ from dezerogym.gridworld import GridWorld
 import by_hand
 from figure_models import end, follow, policy_of, rewind_data, rewind_points
 from figures import rewind
+from marks import SIGNED
 from rlbook_helpers.clinic.examinations import EXAMINATIONS
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.experiments.presets import PRESETS
@@ -26,7 +27,6 @@ from rlbook_helpers.experiments.records import read
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 UNCOMPARED = {"nbval-ignore-output", "nbval-skip", "skip-execution"}
-SIGNED = re.compile(r"[−+-]?\d[\d,]*(?:\.\d+)?")
 
 
 # Records and plans

@@ -151,9 +151,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="学習して評価する")
     run.add_argument("presets", nargs="+", metavar="PRESET", help=", ".join(PRESETS))
     run.add_argument("--seeds", required=True, help="0-39 や 0,2,5-7")
-    run.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
-    )
     plan = commands.add_parser("plan", help="計画のとおりに走らせる")
     plan.add_argument("files", type=Path, nargs="+", metavar="FILE", help="計画の TOML")
     plan.add_argument("--arm", action="append", default=[], help="走らせる条件")
@@ -168,9 +165,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.set_defaults(command=function)
     listed = commands.add_parser("settings", help="計画に書く、すべての設定を見せる")
     listed.add_argument("preset", metavar="PRESET", help=", ".join(PRESETS))
-    listed.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
-    )
     listed.set_defaults(command=_settings)
     policy = commands.add_parser("policy", help="一つのシードの方策を残す")
     policy.add_argument("preset", metavar="PRESET", help=", ".join(PRESETS))
@@ -178,11 +172,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     policy.add_argument(
         "--at", nargs="+", required=True, metavar="STEP", help="残すステップ"
     )
-    policy.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
-    )
     policy.add_argument("--out", type=Path, required=True, help="方策を置くフォルダ")
     policy.set_defaults(command=_policy)
+    for command in (run, listed, policy):
+        command.add_argument(
+            "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
+        )
     summary = commands.add_parser("summary", help="結果をまとめる")
     summary.add_argument("dir", type=Path, metavar="DIR")
     summary.add_argument("--json", action="store_true")

@@ -78,8 +78,8 @@ def processor() -> str:
         for library in threadpool_info()
         if library["user_api"] == "blas"
     }
-    simd = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    return ", ".join([name, *sorted(kernels), *simd[-1:]])
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    return ", ".join([name, *sorted(kernels), *simd.get("found", [])[-1:]])
 
 
 def _curve(returns: list[float], interval: int) -> list[float]:

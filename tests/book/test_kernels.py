@@ -21,7 +21,7 @@ def test_compared_outputs_are_the_same_with_other_kernels():
         for library in threadpool_info()
         if library.get("internal_api") == "openblas"
     }
-    simd = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
     other = {
         "OPENBLAS_CORETYPE": OTHERS.get(blas, "Prescott"),
         "NPY_DISABLE_CPU_FEATURES": " ".join(simd),

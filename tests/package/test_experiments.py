@@ -12,6 +12,7 @@ import sys
 import time
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from rlbook_helpers import evaluate
@@ -622,3 +623,12 @@ def test_environment_and_agent_have_streams_of_their_own():
     assert len(set(draws)) == 100 and min(draws) > 10**6
     assert preset.seeds(7) == preset.seeds(7)
     assert dataclasses.replace(preset, separate_streams=False).seeds(7) == (7, 7)
+
+
+def test_processor_names_each_kernel_once_and_needs_no_details(monkeypatch):
+    blas = {"user_api": "blas", "internal_api": "openblas", "architecture": "Zen"}
+    others = {"user_api": "openmp", "internal_api": "openmp"}
+    monkeypatch.setattr(sweeps, "threadpool_info", lambda: [blas, others, blas])
+    monkeypatch.setattr(np, "show_config", lambda mode: {})
+    name, *kernels = sweeps.processor().split(", ")
+    assert name and kernels == ["openblas Zen"]

@@ -80,3 +80,26 @@ def test_lock_refuses_bad_lengths():
     for length in (0, 1.5):
         with pytest.raises((ValueError, TypeError), match="length"):
             CombinationLock(length)
+
+
+def test_sticky_car_repeats_its_last_action():
+    """With a probability of 0.95, and earns nothing before the goal."""
+    env = Preset(env_id="StickySparseMountainCar-v0").make_env()
+    car, taken = env.unwrapped, []
+    step = type(car).step
+
+    def watch(action):
+        taken.append(int(action))
+        return step(car, action)
+
+    car.step = watch
+    env.reset(seed=0)
+    ended, rewards = False, []
+    for k in range(200):
+        assert not ended
+        _, reward, terminated, truncated, _ = env.step((0, 2)[k % 2])
+        ended = terminated or truncated
+        rewards.append(reward)
+    assert ended and truncated and not any(rewards)
+    stayed = np.mean(np.diff(taken) == 0)
+    assert len(taken) == 200 and 0.85 < stayed < 1  # 0.95 of 199
