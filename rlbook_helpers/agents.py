@@ -149,6 +149,7 @@ class DQNAgent:
     lr = _of_optimizer("alpha")
     buffer_size = property(lambda self: self.replay_buffer.buffer_size)
     batch_size = property(lambda self: self.replay_buffer.batch_size)
+    discount = property(lambda self: self.gamma)  # 次の状態の価値に掛ける数
 
     def sync_qnet(self) -> None:
         """オンラインネットワークの重みを、ターゲットネットワークに写します。"""
@@ -182,7 +183,7 @@ class DQNAgent:
         戻り値:
             ミニバッチの損失 (更新の前の値)。遷移がまだ batch_size 個に満たなければ None。
         """
-        self.replay_buffer.add(state, action, reward, next_state, done)
+        self.remember(state, action, reward, next_state, done)
         self.num_steps += 1
         if len(self.replay_buffer) < self.learning_start:
             return None
@@ -190,13 +191,17 @@ class DQNAgent:
 
         # TD ターゲット (B,)。終端 (done が 1) の先に価値はありません
         next_value = self.next_value(batch.next_state)
-        target = batch.reward + (1 - batch.done) * self.gamma * next_value
+        target = batch.reward + (1 - batch.done) * self.discount * next_value
         loss = self.get_loss(batch.state, batch.action, target)
         value = checks.loss(float(loss.data), self)
         self.qnet.cleargrads()
         loss.backward()
         self.optimizer.update()
         return value
+
+    def remember(self, state, action, reward, next_state, done) -> None:
+        """遷移をリプレイバッファに覚えます。"""
+        self.replay_buffer.add(state, action, reward, next_state, done)
 
     def next_value(self, next_state: np.ndarray) -> np.ndarray:
         """次の状態 (B, D) の価値 (B,) を、ターゲットネットワークの最大で見積もります。

@@ -1,5 +1,6 @@
-"""経験再生のための、遷移の置き場。"""
+"""経験再生のための、遷移の置き場と、その手前で遷移を n 歩ぶんまとめるもの。"""
 
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -87,6 +88,17 @@ class ReplayBuffer:
             TypeError: 型が違う、または状態の dtype に変換できない。
             ValueError: 形が違う、NaN や無限大を含む、範囲の外にある。
         """
+        transition = self.check(state, action, reward, next_state, done)
+        if not self.allocated:
+            self.allocate(transition[0])
+        i = self.num_added % self.buffer_size  # 満杯なら、ここが最も古い遷移です
+        columns = self.state, self.action, self.reward, self.next_state, self.done
+        for column, value in zip(columns, transition):
+            column[i] = value
+        self.num_added += 1
+
+    def check(self, state, action, reward, next_state, done) -> tuple:
+        """add が覚える遷移。引数と例外は add と同じですが、覚えません。"""
         if self.allocated:
             shape, dtype = self.state.shape[1:], self.state.dtype
             state = checks.array("state", state, shape, dtype)
@@ -95,17 +107,7 @@ class ReplayBuffer:
         next_state = checks.array("next_state", next_state, state.shape, state.dtype)
         action = checks.integer("action", action, 0, self.action_size)
         reward = checks.number("reward", reward)
-        done = checks.flag("done", done)
-
-        if not self.allocated:
-            self.allocate(state)
-        i = self.num_added % self.buffer_size  # 満杯なら、ここが最も古い遷移です
-        self.state[i] = state
-        self.action[i] = action
-        self.reward[i] = reward
-        self.next_state[i] = next_state
-        self.done[i] = done
-        self.num_added += 1
+        return state, action, reward, next_state, checks.flag("done", done)
 
     def get_batch(self) -> Batch:
         """覚えている遷移から ``batch_size`` 個を、重複なしで一様に取り出します。
@@ -127,3 +129,36 @@ class ReplayBuffer:
             self.next_state.take(i, axis=0),
             self.done.take(i),
         )
+
+
+class NStepReturns:
+    """遷移を n 歩ぶんまとめて、リプレイバッファに渡せる遷移にします。
+
+    まとめた遷移の報酬は、n 歩の報酬を割り引いた和で、次の状態は n 歩先の状態です。終端に達したら、
+    n 歩に足りないものも、終端までの和にして渡します。打ち切られたら、足りないものは捨てます。
+    前の遷移の続きでない遷移が来たことから、打ち切られたとわかります。
+
+    引数:
+        n: まとめる歩数。1 なら、遷移をそのまま渡します。
+        gamma: 割引率 γ。
+    出典:
+        Sutton & Barto (2018) の 7.1 節、Hessel ほか (2018)。
+    """
+
+    def __init__(self, n: int, gamma: float):
+        self.n = checks.integer("n", n, 1)
+        self.gamma = gamma
+        self.waiting: deque[list] = deque()  # 状態、行動、これまでの報酬の和
+
+    def __call__(self, state, action, reward, next_state, done) -> list[tuple]:
+        """遷移を一つ受けとり、まとめおわった遷移を、古い順に返します。"""
+        if self.waiting and not np.array_equal(state, self.last_state):
+            self.waiting.clear()  # 打ち切られました
+        self.last_state = np.array(next_state)
+        self.waiting.append([np.array(state), action, 0.0])
+        for k, start in enumerate(reversed(self.waiting)):
+            start[2] += self.gamma**k * reward
+        ready = []
+        while self.waiting and (done or len(self.waiting) == self.n):
+            ready.append((*self.waiting.popleft(), next_state, done))
+        return ready

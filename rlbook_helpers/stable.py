@@ -10,6 +10,7 @@ from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.dezero_compat import Variable
 from rlbook_helpers.networks import QNet2
+from rlbook_helpers.replay_buffer import NStepReturns
 
 
 class RunningScale:
@@ -81,6 +82,7 @@ class StableDQNAgent(DQNAgent):
     引数:
         normalize: True なら、ネットワークの入力を、それまでに見た状態の平均と標準偏差でそろえます。
         learning_start: 学習を始めるまでに覚える遷移の数。None なら batch_size。
+        n_steps: 遷移を何歩ぶんまとめて覚えるか。1 なら、まとめません。
         sync_steps: ターゲットネットワークを同期する間隔 (ステップ)。None なら、しません。
         tau: ソフト更新の割合 τ。0 以上 1 以下。0 なら、ソフト更新をしません。
         target_rule: 次の状態の価値の求め方。"max" か "double"。
@@ -101,6 +103,7 @@ class StableDQNAgent(DQNAgent):
         *,
         normalize: bool = False,
         learning_start: int | None = None,
+        n_steps: int = 1,
         sync_steps: int | None = None,
         tau: float = 0.0,
         target_rule: str = "max",
@@ -123,6 +126,7 @@ class StableDQNAgent(DQNAgent):
             checks.integer("average_start", average_start, 1)
         normalize = checks.flag("normalize", normalize)
         self.scale = RunningScale(self.state_size) if normalize else None
+        self.n_step_returns = NStepReturns(n_steps, self.gamma)
         self.sync_steps = sync_steps
         self.tau = checks.number("tau", tau, 0, 1)
         self.target_rule = checks.choice("target_rule", target_rule, ("max", "double"))
@@ -161,6 +165,14 @@ class StableDQNAgent(DQNAgent):
         if self.average_start and step >= self.average_start:
             self.average_weights()
         return loss
+
+    discount = property(lambda self: self.gamma**self.n_step_returns.n)
+
+    def remember(self, state, action, reward, next_state, done) -> None:
+        """遷移を n 歩ぶんまとめて、リプレイバッファに覚えます。"""
+        transition = self.replay_buffer.check(state, action, reward, next_state, done)
+        for ready in self.n_step_returns(*transition):
+            self.replay_buffer.add(*ready)
 
     def soft_update(self) -> None:
         """ターゲットネットワークの重みを、オンラインネットワークに割合 τ だけ近づけます。"""

@@ -172,8 +172,8 @@ PATIENTS = {
         "終端のマスクを落とした",
         "終わったあとの状態にも価値があることになり、学習するほど、ない価値が積みあがります。",
         DQNAgent.update,
-        "target = batch.reward + (1 - batch.done) * self.gamma * next_value",
-        "target = batch.reward + self.gamma * next_value",
+        "target = batch.reward + (1 - batch.done) * self.discount * next_value",
+        "target = batch.reward + self.discount * next_value",
     ),
     "truncation_terminal": _loop(
         "打ち切りを終端として覚えた",

@@ -19,7 +19,15 @@ from rlbook_helpers.training import OnStep, Policy, TrainingRecord, train
 # Preset から、そのままエージェントに渡す引数
 AGENT_OPTIONS = (
     *("gamma", "lr", "epsilon", "buffer_size", "batch_size", "learning_start"),
-    *("normalize", "sync_steps", "tau", "target_rule", "pessimism", "error_limit"),
+    *(
+        "normalize",
+        "n_steps",
+        "sync_steps",
+        "tau",
+        "target_rule",
+        "pessimism",
+        "error_limit",
+    ),
 )
 
 
@@ -64,6 +72,7 @@ class Preset:
     buffer_size: int = 10_000
     batch_size: int = 32
     learning_start: int | None = None
+    n_steps: int = 1
     sync_steps: int | None = None
     tau: float = 0.0
     target_rule: str = "max"

@@ -5,6 +5,7 @@ import pytest
 from test_agents import arrays, copies, fill, same, transitions
 
 from rlbook_helpers import DQNAgent, QNet2
+from rlbook_helpers.replay_buffer import NStepReturns
 from rlbook_helpers.stable import LinearSchedule, RunningScale, StableDQNAgent
 
 
@@ -213,3 +214,82 @@ def test_bad_options_are_refused_with_their_name(arguments):
 def test_bad_schedules_are_refused(arguments, name):
     with pytest.raises((ValueError, TypeError), match=name):
         LinearSchedule(*arguments)
+
+
+def played(length, *, terminated, rng):
+    """One episode: transitions of random numbers, each beginning where the last one ended."""
+    states = rng.standard_normal((length + 1, 4)).astype(np.float32)
+    rewards, actions = rng.standard_normal(length), rng.integers(2, size=length)
+    return [
+        (states[t], int(actions[t]), float(rewards[t]), states[t + 1], done)
+        for t in range(length)
+        for done in [terminated and t == length - 1]
+    ]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("length", [1, 2, 3, 7])
+@pytest.mark.parametrize("terminated", [True, False])
+def test_n_step_returns_by_hand(n, length, terminated):
+    rng, gamma = np.random.default_rng(0), 0.9
+    returns = NStepReturns(n, gamma)
+    for _ in range(3):  # an episode leaves nothing behind for the next one
+        episode = played(length, terminated=terminated, rng=rng)
+        found = [ready for transition in episode for ready in returns(*transition)]
+        starts = length if terminated else max(0, length - n + 1)
+        assert len(found) == starts
+        for t, (state, action, total, last_state, done) in enumerate(found):
+            end = min(t + n, length)
+            assert state is not episode[t][0]
+            np.testing.assert_array_equal(state, episode[t][0])
+            assert action == episode[t][1]
+            want = sum(gamma**k * episode[t + k][2] for k in range(end - t))
+            assert total == pytest.approx(want)
+            np.testing.assert_array_equal(last_state, episode[end - 1][3])
+            assert done == (terminated and end == length)
+
+
+def test_n_step_returns_of_an_array_that_is_used_again():
+    returns, state, found = NStepReturns(2, 0.5), np.zeros(4, np.float32), []
+    for t in range(4):
+        before = state.copy()
+        state[:] = t + 1
+        found += returns(before, 0, 1.0, state, False)
+    assert [float(row[0][0]) for row in found] == [0, 1, 2]
+    state[:] = 9  # truncated: the next episode begins elsewhere
+    found = returns(state, 0, 1.0, state + 1, True)
+    assert [(float(row[0][0]), row[2]) for row in found] == [(9, 1.0)]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_n_step_target_is_the_return_and_the_discounted_value(n):
+    rng = np.random.default_rng(1)
+    agent = StableDQNAgent(n_steps=n, batch_size=8, gamma=0.9, seed=0)
+    agent.qnet_target = QNet2(2, seed=5)
+    targets = []
+
+    def get_loss(state, action, target, old=agent.get_loss):
+        targets.append((state, action, target))
+        return old(state, action, target)
+
+    agent.get_loss = get_loss
+    episode = played(7 + n, terminated=False, rng=rng)
+    for transition in episode:
+        agent.update(*transition)
+    ((states, actions, found),) = targets
+    for t in range(8):
+        value = agent.qnet_target(episode[t + n - 1][3][np.newaxis]).data.max()
+        want = sum(0.9**k * episode[t + k][2] for k in range(n)) + 0.9**n * value
+        row = int(np.flatnonzero((states == episode[t][0]).all(axis=1))[0])
+        assert actions[row] == episode[t][1]
+        assert found[row] == pytest.approx(want, rel=1e-5)
+
+
+def test_bad_transition_leaves_no_trace_in_the_n_step_window():
+    agent = StableDQNAgent(n_steps=3, batch_size=4, seed=0)
+    state = np.zeros(4, np.float32)
+    with pytest.raises(ValueError, match="reward"):
+        agent.update(state, 0, float("nan"), state, False)
+    assert not agent.n_step_returns.waiting
+    with pytest.raises(ValueError, match="n は"):
+        StableDQNAgent(n_steps=0)
