@@ -87,7 +87,8 @@ class Fused(Arrays):
     """Network, selected values and loss as one Function."""
 
     def get_loss(self, state, action, target):
-        return q_loss(self.qnet, state, action, target)
+        places = self.optimizer.places  # where the optimizer keeps its gradients
+        return q_loss(self.qnet, state, action, target, places)
 
 
 def dqn_agent(seed):
