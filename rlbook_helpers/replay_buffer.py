@@ -149,6 +149,7 @@ class NStepReturns:
         self.n = checks.integer("n", n, 1)
         self.gamma = gamma
         self.waiting: deque[list] = deque()  # 状態、行動、これまでの報酬の和
+        self.last_state = np.empty(0)
 
     def __call__(self, state, action, reward, next_state, done) -> list[tuple]:
         """遷移を一つ受けとり、まとめおわった遷移を、古い順に返します。"""

@@ -171,6 +171,7 @@ class StableDQNAgent(DQNAgent):
     def remember(self, state, action, reward, next_state, done) -> None:
         """遷移を n 歩ぶんまとめて、リプレイバッファに覚えます。"""
         transition = self.replay_buffer.check(state, action, reward, next_state, done)
+        self.n_step_returns.gamma = self.gamma  # 途中で替えられたかもしれません
         for ready in self.n_step_returns(*transition):
             self.replay_buffer.add(*ready)
 

@@ -25,6 +25,12 @@ def tables(chapter: str) -> list[list[list[str]]]:
     return found
 
 
+def outputs(chapter: str) -> list[str]:
+    """All HTML."""
+    kinds = [output.get("data", {}) for output in _outputs(chapter)]
+    return ["".join(data["text/html"]) for data in kinds if "text/html" in data]
+
+
 def printed(chapter: str) -> str:
     """All that is printed."""
     return "".join(

@@ -20,8 +20,11 @@ import by_hand
 from figure_models import end, follow, policy_of, rewind_data, rewind_points
 from figures import rewind
 from marks import SIGNED
+from rlbook_helpers.clinic.case import PATIENCE
 from rlbook_helpers.clinic.examinations import EXAMINATIONS
+from rlbook_helpers.clinic.motion import MOST_UPDATES
 from rlbook_helpers.clinic.patients import PATIENTS
+from rlbook_helpers.clinic.subject import GAMMA
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.records import read
 
@@ -244,6 +247,17 @@ def inside_at_the_end(folder: str, name: str) -> bool:
     return bool(low <= np.median(curves(f"{folder}/{name}")[:, -1]) <= high)
 
 
+def finding(patient: str, examination: str, k: int = 0) -> float:
+    """The k-th number of a recorded finding."""
+    return _number(data("clinic.json")[patient]["findings"][examination][1], k)
+
+
+def ill(patient: str) -> list[str]:
+    """The examinations that find a recorded patient ill."""
+    findings = data("clinic.json")[patient]["findings"]
+    return [name for name, (result, _) in findings.items() if result == "異常"]
+
+
 def pinned(package: str) -> float:
     """Major and minor version in requirements.txt, as a number."""
     pins = (CHAPTERS.parent / "requirements.txt").read_text("utf-8")
@@ -303,6 +317,7 @@ def names(chapter: str) -> dict:
         return [number for number, cells in enumerate(rows) if cells[k] == text]
 
     taken = {"EXAMINATIONS": EXAMINATIONS, "PATIENTS": PATIENTS}
+    taken |= {"GAMMA": GAMMA, "PATIENCE": PATIENCE, "MOST_UPDATES": MOST_UPDATES}
     taken |= {"end": end, "follow": follow, "rewind": rewind}
     shared = {k: v for k, v in (vars(by_hand) | globals()).items() if k[0] != "_"}
     made = {f.__name__: f for f in (printed, table, says, rows_where)}

@@ -141,7 +141,7 @@ class UnfoldQuizzes(OfTheBook):
 
 
 class CleanRawHtml(OfTheBook):
-    """Convert tables to XHTML and films, which EPUB forbids inside a page, to files."""
+    """Convert tables to XHTML and films, which EPUB forbids inside a page, to files; unfold <details>."""
 
     default_priority = 900  # after MyST-NB selected the outputs
 
@@ -154,6 +154,8 @@ class CleanRawHtml(OfTheBook):
                 video.replace_with(self.film(video))
             for link in soup.find_all("a", href=re.compile(r"\.(txt|zip)$")):
                 link.unwrap()  # a download of the site, not a page
+            for folded in soup.find_all(["details", "summary"]):
+                folded.name = "div" if folded.name == "details" else "p"
             raw.replace_self(nodes.raw("", soup.decode(), format="html"))
 
     def film(self, video: bs4.Tag) -> bs4.BeautifulSoup:

@@ -27,7 +27,8 @@ document.addEventListener("DOMContentLoaded", () => {
 const LINES = 40;
 document.addEventListener("DOMContentLoaded", () =>
   document.querySelectorAll(".cell_output .highlight").forEach((listing) => {
-    if (listing.closest("details") || listing.textContent.split("\n").length <= LINES) return;
+    const lines = listing.querySelector("pre").textContent.split("\n").length;  // without its buttons
+    if (listing.closest("details") || lines <= LINES) return;
     const button = document.createElement("button");
     const show = (all) => {
       listing.classList.toggle("shortened", !all);

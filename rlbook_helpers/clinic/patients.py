@@ -4,6 +4,7 @@
 いつも同じです。
 """
 
+import dataclasses
 import inspect
 import textwrap
 from collections import deque
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlbook_helpers.agents import DQNAgent
-from rlbook_helpers.clinic.examinations import Program
+from rlbook_helpers.clinic.program import Program
 from rlbook_helpers.dezero_compat import F, Variable
 from rlbook_helpers.replay_buffer import Batch
-from rlbook_helpers.training import train_episode
+from rlbook_helpers.training import Policy, train_episode
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Patient:
         line: 正しい行。
         broken: その代わりに、患者にある行。
         program: 患者のプログラム。
+        place: まちがいのある場所 (PLACES の名前)。表にない患者だけが持ちます。
     """
 
     title: str
@@ -36,6 +38,19 @@ class Patient:
     line: str
     broken: str
     program: Program
+    place: str = ""
+
+
+# まちがいのある場所。四回戦は、病名ではなく、これを答えます
+PLACES = {
+    "loop": "学習のループ",
+    "buffer": "リプレイバッファ",
+    "target": "TD ターゲット",
+    "loss": "損失と重みの更新",
+    "target_network": "ターゲットネットワークの同期",
+    "exploration": "探索",
+    "evaluation": "評価",
+}
 
 
 class PlainLossAgent(DQNAgent):
@@ -164,6 +179,20 @@ def _loop(title, why, line, broken, make_agent=DQNAgent) -> Patient:
     return Patient(title, why, line, broken, Program(make_agent, train_episode=loop))
 
 
+def acting_and_learning(agent) -> Policy:
+    """貪欲に行動しながら、いつも報酬 1 をもらったものとして学ぶ方策。"""
+    last: list = []
+
+    def policy(state):
+        if last:
+            agent.update(*last, 1.0, state, False)
+        action = agent.greedy_action(state)
+        last[:] = state, action
+        return action
+
+    return policy
+
+
 _UPDATE = "loss = agent.update(state, action, reward, next_state, terminated)"
 _MAXIMUM = "return next_qs.max(axis=1)"
 
@@ -277,5 +306,103 @@ PATIENTS = {
         PlainBuffer.__init__,
         "self.state = np.zeros((buffer_size, 4), dtype=np.float32)  # (N, D)",
         "self.state = np.zeros((buffer_size, 4), dtype=np.int64)  # (N, D)",
+    ),
+}
+
+
+def _unlisted(patient: Patient, place: str) -> Patient:
+    return dataclasses.replace(patient, place=place)
+
+
+# 病名の表にない患者。四回戦に出ます
+UNLISTED = {
+    "reseeded": _unlisted(
+        _loop(
+            "エピソードのたびに、同じシードで始めた",
+            "どのエピソードも同じ始まりになり、ほかの状態を経験しません。",
+            "state, _ = env.reset(seed=checks.env_seed(seed))",
+            "state, _ = env.reset(seed=0)",
+        ),
+        "loop",
+    ),
+    "endless": _unlisted(
+        _loop(
+            "打ち切りでループを止めない",
+            "打ち切られたあとも step を呼びつづけます。",
+            "ended = terminated or truncated",
+            "ended = terminated",
+        ),
+        "loop",
+    ),
+    "oldest_only": _unlisted(
+        _buffer(
+            "はじめの遷移だけを取り出す",
+            "新しい遷移を、いつまでも学びません。",
+            PlainBuffer.get_batch,
+            "i = self.rng.choice(len(self), size=self.batch_size, replace=False)  # (B,)",
+            "i = self.rng.choice(self.batch_size, size=self.batch_size, replace=False)  # (B,)",
+        ),
+        "buffer",
+    ),
+    "next_is_state": _unlisted(
+        _buffer(
+            "次の状態の代わりに、状態を取り出す",
+            "どの行動をとっても、同じ所にとどまることになります。",
+            PlainBuffer.add,
+            "self.next_state[i] = next_state",
+            "self.next_state[i] = state",
+        ),
+        "buffer",
+    ),
+    "mean_value": _unlisted(
+        _agent(
+            "最大ではなく平均をとった",
+            "次の状態で、無作為に行動するときの価値を学びます。",
+            DQNAgent.next_value,
+            _MAXIMUM,
+            "return next_qs.mean(axis=1)",
+        ),
+        "target",
+    ),
+    "gradients_kept": _unlisted(
+        _agent(
+            "勾配を消さない",
+            "これまでのすべての勾配が積みあがり、目標を通りこして揺れます。",
+            DQNAgent.update,
+            "self.qnet.cleargrads()",
+            "None",
+            base=PlainLossAgent,
+        ),
+        "loss",
+    ),
+    "same_network": _unlisted(
+        _agent(
+            "写しを作らずに同期した",
+            "二つの名前が、同じネットワークを指します。",
+            DQNAgent.sync_qnet,
+            "self.qnet_target = copy.deepcopy(self.qnet)",
+            "self.qnet_target = self.qnet",
+        ),
+        "target_network",
+    ),
+    "one_random_action": _unlisted(
+        _agent(
+            "無作為な行動が、いつも同じ",
+            "もう一つの行動を、探索では試しません。",
+            DQNAgent.get_action,
+            "return int(self.rng.integers(self.action_size))",
+            "return 0",
+        ),
+        "exploration",
+    ),
+    "learning_evaluation": _unlisted(
+        Patient(
+            "評価のあいだにも学ぶ",
+            "評価するたびに、方策が変わります。",
+            "evaluate(env, agent.greedy_action, episodes=20)",
+            "evaluate(env, acting_and_learning, episodes=20)",
+            Program(DQNAgent, policy=acting_and_learning),
+        ),
+        "evaluation",
     ),
 }

@@ -9,8 +9,8 @@ import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
-from rlbook_helpers.clinic.examinations import Program
 from rlbook_helpers.clinic.patients import PATIENTS
+from rlbook_helpers.clinic.program import Program
 from rlbook_helpers.environments import agree, size
 from rlbook_helpers.experiments.tasks import TruncationEnds
 from rlbook_helpers.stable import LinearSchedule, StableDQNAgent

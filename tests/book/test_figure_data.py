@@ -29,9 +29,11 @@ from figure_models import (
     rewind_points,
 )
 from figures import angles as figure_angles  # tools/figures
+from figures import clinic as figure_clinic
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
 from figures import weights as figure_weights
+from rlbook_helpers.clinic.judge import DIAGNOSES
 from rlbook_helpers.experiments.statistics import interquartile_mean
 
 SCRIPTS = ROOT / "book/static/figures"
@@ -46,7 +48,14 @@ def test_scripts_are_small():
         for path in SCRIPTS.glob("*.js")
     }
     assert sum(sizes.values()) <= 40_000
-    for name in ("ring-buffer", "staleness", "max-bias", "rewind", "seed-lottery"):
+    for name in (
+        "ring-buffer",
+        "staleness",
+        "max-bias",
+        "rewind",
+        "seed-lottery",
+        "clinic",
+    ):
         assert sizes[name] <= 4_096, name
 
 
@@ -318,3 +327,29 @@ def test_intervals_of_few_seeds_miss_as_claimed():
         low, high = np.percentile(means, [2.5, 97.5], axis=1)
         hits[count] = np.mean((low <= truth) & (truth <= high))
     assert 0.4 < hits[2] < 0.6 and 0.65 < hits[3] < 0.85 and hits[10] > 0.9
+
+
+# The consulting room
+
+
+def test_room_and_picture_come_from_the_record():
+    findings = figure_clinic.recorded()
+    remedy = "python tools/figures"
+    assert figure_clinic.DATA.read_text("utf-8") == figure_clinic.script(findings), (
+        remedy
+    )
+    picture = figure_clinic.PICTURE.read_text("utf-8")
+    assert picture == figure_clinic.picture(findings), remedy
+
+
+def test_findings_tell_every_patient_of_the_room_from_every_other_diagnosis():
+    findings = figure_clinic.recorded()
+    results = {
+        name: [result for result, _ in found.values()]
+        for name, found in findings.items()
+    }
+    for name in figure_clinic.SHOWN.values():
+        assert set(results[name]) == {"正常", "異常"}, name
+        for other in DIAGNOSES:
+            ill = [result == "異常" for result in results[other]]
+            assert other == name or ill != [r == "異常" for r in results[name]]

@@ -22,4 +22,4 @@ def test_only_terms_are_definitions():
 
 def test_index_is_small():
     size = len(gzip.compress(INDEX.read_bytes()))
-    assert size < 10_000 * len(PAGES)  # it grows with the pages
+    assert size < 11_500 * len(PAGES)  # it grows with the pages

@@ -11,9 +11,20 @@ import scipy.stats
 from dezerogym.gridworld import GridWorld
 
 from rlbook_helpers import DQNAgent, Linear, ReplayBuffer
-from rlbook_helpers.clinic import examinations, probes
+from rlbook_helpers.clinic import adapt, examine, judge, probes
+from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.dezero_compat import F, L, Model, Variable, no_grad, optimizers
 from rlbook_helpers.exercises import CHAPTERS, check, exercises
+from rlbook_helpers.exercises.chapter7 import OtherAgent
+
+examine_once = functools.cache(examine)
+
+
+@pytest.fixture(autouse=True)
+def judge_examines_once(monkeypatch):
+    """The same patient has the same findings."""
+    monkeypatch.setattr(judge, "examine", examine_once)
+
 
 RIGHT = "正解です。"
 
@@ -293,23 +304,40 @@ class SharedAgent(DQNAgent):
         self.qnet_target = self.qnet
 
 
-class SumLossAgent(DQNAgent):
-    def get_loss(self, state, action, target):
-        return super().get_loss(state, action, target) * np.float32(len(action))
-
-
-class SumReturned(DQNAgent):
-    def update(self, *transition):
-        loss = super().update(*transition)
-        return None if loss is None else 32 * loss
-
-
-def small_gamma(program, *, low=0.3, high=0.7, gamma=0.5):
+def remembers(program, *, n=320, draws=300, ends=True, share=1.0):
     agent = program.make_agent(seed=0)
-    agent.gamma, agent.epsilon = gamma, 1.0
-    program.train(probes.Delayed(), agent, episodes=75, seed=0)
-    value = float(examinations.values(agent, probes.observe(0.5)).max())
-    return low < value < high
+    for k in range(n):
+        state = np.full(4, k / n, np.float32)
+        agent.update(state, 0, 1.0, state, ends and k % 5 == 4)
+    drawn = [agent.replay_buffer.get_batch().state[:, 0] for _ in range(draws)]
+    return len(set(np.concatenate(drawn))) >= share * n
+
+
+def remembers_what_happens(program):
+    """As remembers, by the loop."""
+    agent, env = program.make_agent(seed=0), probes.Ledger()
+    for _ in range(30):
+        program.train_episode(env, agent)
+    drawn = [agent.replay_buffer.get_batch().state[:, 0] for _ in range(300)]
+    return set(np.concatenate(drawn)) == {row[0][0] for row in env.transitions}
+
+
+def adapted(**changes):
+    def make(seed):
+        mine = OtherAgent(seed)
+        names = {
+            "get_action": "choose",
+            "greedy_action": lambda x: mine.choose(x, explore=False),
+            "update": lambda x, a, r, x2, over: mine.feed(x2, x, a, over, r),
+            "gamma": "discount",
+            "epsilon": "eps",
+            "qnet": "q",
+            "sync_qnet": "copy",
+        }
+        names |= changes
+        return adapt(mine, **{k: v for k, v in names.items() if v is not None})
+
+    return make
 
 
 # Chapter 8
@@ -601,11 +629,12 @@ ACCEPTED = {
     "6.3": [FasterIsBetter],
     "6.4": [Door],
     "7.1": ["hundredfold_lr"],
-    "7.2": ["gradient_into_target"],
-    "7.3": [("max_over_all", "clipped_reward"), ["clipped_reward", "max_over_all"]],
+    "7.2": ["online_target"],
+    "7.3": [["clipped_reward", "最大をとる軸をまちがえた"]],
     "7.4": [SharedAgent],
-    "7.5": [small_gamma],
-    "7.6": [SumLossAgent],
+    "7.5": [remembers, remembers_what_happens],
+    "7.6": [adapted(), adapted(epsilon=None)],
+    "7.7": ["TD ターゲット"],
     "8.1": [limit],
     "8.2": [(3.1, 1.1), np.array([2.0, 0.9])],
     "8.3": [(0.04, 0.5, 0.05)],
@@ -718,20 +747,31 @@ REFUSED = [
     ("6.4", variant(Door, state=lambda self: np.zeros(3)), "check_env"),
     ("7.1", "broadcast_loss", "ではありません"),
     ("7.1", "broadcast", "表の名前"),
-    ("7.2", "online_target", "ではありません"),
+    ("7.2", "gradient_into_target", "ではありません"),
     ("7.3", ("max_over_all", "never_synced"), "「最大"),
     ("7.3", ("max_over_all", "max_over_all"), "二つ"),
     ("7.4", Packaged, "写し"),
-    ("7.5", lambda program: True, "正常だと"),
+    ("7.5", lambda program: True, "二つに一つ"),
     ("7.5", lambda program: False, "正しいプログラム"),
-    ("7.5", lambda program: not small_gamma(program), "逆"),
+    ("7.5", lambda program: not remembers(program), "逆"),
+    ("7.5", functools.partial(remembers, share=0.8), "二十に一つ"),
+    ("7.5", functools.partial(remembers, ends=False), "終端の遷移だけ"),
+    ("7.5", functools.partial(remembers, n=2_000, draws=2_000), "1,000"),
     (
         "7.5",
-        lambda program: small_gamma(program, gamma=0.98, low=0, high=2),
-        "正常だと",
+        lambda p: p is not PATIENTS["no_mask"].program and remembers(p),
+        "ほかのまちがい",
     ),
-    ("7.6", Packaged, "まだ平均"),
-    ("7.6", SumReturned, "戻り値だけ"),
+    ("7.6", adapted(update="feed"), "broadcast|異常|例外"),
+    ("7.6", adapted(greedy_action="choose"), "評価の方策"),
+    ("7.6", adapted(greedy_action=None), "greedy_action"),
+    ("7.6", adapted(get_action="best"), "探索していません"),
+    ("7.6", adapted(gamma=None), "gamma"),
+    ("7.6", adapted(qnet=None), "qnet"),
+    ("7.6", lambda seed: adapted()(None), "seed"),
+    ("7.6", lambda seed: DQNAgent(seed=seed), "OtherAgent"),
+    ("7.7", "loss", "違います"),
+    ("7.7", "online_target", "表の名前"),
     ("8.1", lambda times, parts: 1 / limit(times, parts), "逆数"),
     (
         "8.1",
@@ -819,18 +859,6 @@ REFUSED += [
         ),
         "ほかの所",
     ),
-    (
-        "7.5",
-        lambda p: p.make_agent(seed=0).gamma > 0.95 and small_gamma(p),
-        "agent.gamma",
-    ),
-    (
-        "7.6",
-        variant(
-            DQNAgent, get_loss=lambda s, *a: DQNAgent.get_loss(s, *a) * np.float32(2)
-        ),
-        "和になって",
-    ),
     ("8.1", lambda times, parts: 7.7, "すべての時間"),
     ("8.2", (0.5, 0.2), "比の"),
     ("8.2", (-1, -2), "正の数"),
@@ -857,8 +885,9 @@ SECRETS = {
     "5.1": ["0.98", "35"],
     "6.2": ["0.29", "36"],
     "7.1": ["百倍"],
-    "7.2": ["勾配を流した"],
+    "7.2": ["オンラインネットワークで"],
     "7.3": ["報酬を切りつめた"],
+    "7.7": ["平均をとった"],
 }
 
 

@@ -15,6 +15,7 @@ FIGURES = {  # with the page where each is tested
     "rewind": "chapters/04_dqn",
     "max-bias": "chapters/05_stable",
     "seed-lottery": "chapters/05_stable",
+    "clinic": "chapters/07_clinic",
 }
 
 

@@ -1,4 +1,4 @@
-"""The live figures of chapters 3 to 5 in detail: they compute what Python computes, and say so."""
+"""The live figures of chapters 3 to 7 in detail: they compute what Python computes, and say so."""
 
 import itertools
 import re
@@ -20,8 +20,12 @@ from figure_models import (
     rewind_points,
 )
 from figures import angles as figure_angles  # tools/figures
+from figures import clinic as figure_clinic
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
+from rlbook_helpers.clinic.examinations import TITLES
+from rlbook_helpers.clinic.judge import DIAGNOSES
+from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.experiments.statistics import bootstrap_interval, interquartile_mean
 from rlbook_helpers.replay_buffer import ReplayBuffer
 
@@ -67,6 +71,15 @@ def points():
 def lottery(show):
     page = show("seed-lottery")
     page.wait_for("figure.scores")
+    return page
+
+
+@pytest.fixture
+def room(show):
+    page = show("clinic")
+    page.wait_for("figure.data")
+    page.figure.get_by_label("患者 A").check(force=True)
+    page.button("はじめから").click()
     return page
 
 
@@ -512,6 +525,119 @@ def test_lottery_is_operated_by_keys(phone):
     lottery.button("はじめから").click()
     assert lottery.figure.locator("tbody tr").count() == 1
     assert lottery.tab.troubles == []
+
+
+# The consulting room
+
+
+def examine(room, name: str) -> None:
+    room.figure.get_by_role("group", name="検査").get_by_text(
+        TITLES[name], exact=True
+    ).click()
+
+
+def diagnose(room, name: str) -> None:
+    room.figure.get_by_label("診断", exact=True).select_option(DIAGNOSES[name])
+    room.button("診断する").click()
+
+
+def test_room_knows_examinations_and_diagnoses(room):
+    assert room.tab.evaluate("EXAMINATIONS") == list(TITLES.values())
+    options = room.figure.locator("option").all_text_contents()
+    assert options == ["診断を選ぶ", *DIAGNOSES.values()]
+    assert "".join(figure_clinic.SHOWN) == room.tab.evaluate("LETTERS")
+
+
+def test_every_finding_of_the_room_is_the_recorded_one(room):
+    findings = figure_clinic.recorded()
+    for letter, name in figure_clinic.SHOWN.items():
+        room.figure.get_by_label(f"患者 {letter}").check(force=True)
+        assert room.readings == [] and room.figure.locator(".live-chart p").count() == 0
+        for k, examination in enumerate(TITLES):
+            result, sentence = findings[name][examination]
+            told = room.ask("(figure.examine(given), figure.told.innerText)", k)
+            assert told == f"「{TITLES[examination]}」は{result}です。{sentence}"
+        colours = {
+            kind: room.figure.locator(f".live-tests .{kind}").count()
+            for kind in ("well", "ill")
+        }
+        results = [result for result, _ in findings[name].values()]
+        assert colours == {"well": results.count("正常"), "ill": results.count("異常")}
+        assert room.figure.locator(".live-counter").inner_text() == (
+            f"検査 {len(TITLES)} 個"
+        )
+
+
+def test_first_diagnosis_counts(room):
+    name = figure_clinic.SHOWN["A"]
+    room.button("診断する").click()
+    assert "一つ選んで" in room.status
+    assert room.button("答えを見る").is_disabled()
+    examine(room, "synchronization")
+    examine(room, "synchronization")
+    assert room.figure.locator(".live-counter").inner_text() == "検査 1 個"
+    diagnose(room, "healthy")
+    assert "違います" in room.status and TITLES["synchronization"] in room.status
+    assert "1 人のうち 0 人" in room.status
+    assert PATIENTS[name].line not in room.live.inner_text()
+    diagnose(room, name)
+    assert room.status.startswith("正解です。1 個の検査で")
+    assert "1 人のうち 0 人" in room.status
+    shown = room.figure.locator(".live-answer code").all_inner_texts()
+    assert shown == [PATIENTS[name].broken, PATIENTS[name].line]
+    room.figure.get_by_label("患者 B").check(force=True)
+    assert room.figure.locator(".live-answer code").count() == 0
+    diagnose(room, figure_clinic.SHOWN["B"])
+    assert "2 人のうち 1 人" in room.status
+    room.figure.get_by_label("患者 A").check(force=True)
+    assert room.figure.locator(".live-answer code").count() == 2, "kept"
+
+
+def test_every_wrong_diagnosis_is_answered_by_a_finding(room):
+    findings = figure_clinic.recorded()
+    titles = {title: name for name, title in TITLES.items()}
+    for letter, name in figure_clinic.SHOWN.items():
+        room.figure.get_by_label(f"患者 {letter}").check(force=True)
+        for other in DIAGNOSES:
+            told = room.ask(
+                "(figure.cases[figure.letter].done = [], figure.select.value = given,"
+                " figure.diagnose(), figure.told.innerText)",
+                other,
+            )
+            if other == name:
+                assert told.startswith("正解です。")
+                continue
+            pattern = r"違います。「(.+)」なら、検査「(.+)」は(..)のはずですが、この患者では(..)です。"
+            title, examination, theirs, ours = re.match(pattern, told).groups()
+            key = titles[examination]
+            assert title == DIAGNOSES[other] and theirs != ours
+            assert findings[other][key][0] == theirs
+            assert findings[name][key][0] == ours
+
+
+def test_room_is_used_by_keys_and_touch(phone):
+    room = phone("clinic")
+    room.wait_for("figure.data")
+    first = room.figure.locator(".live-tests button").first
+    first.focus()
+    room.tab.keyboard.press("Enter")
+    assert room.status.startswith(f"「{TITLES['program']}」は正常です。")
+    room.tab.keyboard.press("Tab")
+    room.tab.keyboard.press("Space")
+    assert room.figure.locator(".live-counter").inner_text() == "検査 2 個"
+    room.figure.get_by_text("患者 D").tap()
+    assert "患者 D" in room.status
+    room.figure.get_by_text(TITLES["first_step"], exact=True).tap()
+    assert "異常" in room.status
+    diagnose(room, "never_synced")
+    room.button("答えを見る").tap()
+    assert PATIENTS["hundredfold_lr"].title in room.status
+    assert (
+        room.figure.locator(".live-answer code").first.inner_text()
+        == "lr: float = 0.05,"
+    )
+    assert room.figure.locator(".live-status").get_attribute("aria-live") == "polite"
+    assert room.tab.troubles == []
 
 
 # By touch

@@ -45,6 +45,31 @@ TOGETHER = {
     "計算グラフ 逆伝播": ["計算グラフ", "逆伝播"],
     "gymnasium 倒立振子": ["gymnasium", "倒立振子"],
 }
+# What somebody types whose program does not learn: the page 学習しないときに is the first result.
+SYMPTOMS = [
+    *[
+        "学習しない",
+        "報酬が増えない",
+        "報酬が上がらない",
+        "学習が進まない",
+        "学習が不安定",
+    ],
+    *[
+        "lossが下がらない",
+        "loss 増える",
+        "損失が下がらない",
+        "Q値が発散",
+        "Q値が増えない",
+    ],
+    *[
+        "CartPole 500 いかない",
+        "倒立振子が解けない",
+        "いつも同じ行動",
+        "急に報酬が下がる",
+    ],
+    *["reward not increasing", "DQN not learning", "loss increasing", "not converging"],
+    *["loss not decreasing", "Q values diverge", "catastrophic forgetting"],
+]
 NONSENSE = [
     *[
         "ぬるぽ帝国xyzzy",
@@ -187,6 +212,11 @@ def test_search_splits_other_compounds(finder, texts):
         if set(found) != expected or not expected:
             wrong[query] = found
     assert wrong == {}
+
+
+@pytest.mark.parametrize("query", SYMPTOMS)
+def test_symptoms_lead_to_the_page_for_them(finder, query):
+    assert pages_of(finder.ask(query))[0] == "book/troubleshooting.html"
 
 
 def test_search_names_words_without_results(finder):

@@ -1,12 +1,14 @@
 """What chapter 7 says of its recorded curves, derived again from the records by other means."""
 
+import json
 from pathlib import Path
 
+import bs4
 import numpy as np
 import pytest
 
 from by_hand import holm, permutation_p
-from notebooks import printed, tables
+from notebooks import outputs, tables
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.experiments.plans import load_plan
 from rlbook_helpers.experiments.records import load_records
@@ -14,6 +16,7 @@ from rlbook_helpers.experiments.records import load_records
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 PLAN = load_plan(CHAPTERS / "plans/07_clinic.toml")
 RECORDS = load_records(CHAPTERS / "data/runs/07_clinic")
+FOUND = json.loads((CHAPTERS / "data/clinic.json").read_text("utf-8"))
 CURVES = {arm: [run["returns"] for run in RECORDS[arm].runs] for arm in PLAN.arms}
 # The last 100 of 300 episodes, which are kept as means of 20
 LAST = {arm: np.array(curve)[:, -5:].mean(axis=1) for arm, curve in CURVES.items()}
@@ -49,8 +52,29 @@ def test_planned_comparisons():
 
 
 def test_two_bugs_leave_the_curves_unchanged():
-    same = [name for name in PATIENTS if CURVES[name] == CURVES["healthy"]]
-    assert {"exploring_evaluation", "clipped_reward"} <= set(same)
-    text = printed("07_clinic")
-    for name in ("exploring_evaluation", "clipped_reward"):
-        assert f"✓ {PATIENTS[name].title}: 学習曲線がすべて同じ" in text
+    same = {name for name in PATIENTS if CURVES[name] == CURVES["healthy"]}
+    assert same == {"exploring_evaluation", "clipped_reward"}
+
+
+def test_cards_show_the_records():
+    """The last totals, the evaluation, the verdict and the first findings; the answer is folded."""
+    (html,) = [text for text in outputs("07_clinic") if "<details>" in text]
+    cards = bs4.BeautifulSoup(html, "html.parser").find_all(class_="admonition")
+    (rows,) = [t for t in tables("07_clinic") if len(t) == 17 and len(t[0]) == 4]
+    for (name, patient), row, card in zip(
+        PATIENTS.items(), rows[1:], cards, strict=True
+    ):
+        answer = card.details.extract().get_text()
+        assert (
+            patient.title in answer
+            and patient.line in answer
+            and patient.broken in answer
+        )
+        totals = np.median([np.mean(run["evaluation"]) for run in RECORDS[name].runs])
+        shown = card.get_text()
+        assert row[0] in shown and f"「{row[3]}」" in shown
+        assert f"報酬の合計は {row[1]}、評価は {totals:.0f}" in shown
+        assert patient.title not in shown and name not in shown
+        ill = [s for result, s in FOUND[name]["findings"].values() if result == "異常"]
+        assert all(sentence in shown for sentence in ill[:3])
+        assert (f"ほかに {len(ill) - 3} 件" in shown) == (len(ill) > 3)

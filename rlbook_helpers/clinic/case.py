@@ -1,0 +1,189 @@
+"""検査の相手のプログラムと、何度も使う下調べ。"""
+
+import functools
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from rlbook_helpers import environments
+from rlbook_helpers.clinic import probes
+from rlbook_helpers.clinic.motion import Motion, watch
+from rlbook_helpers.clinic.program import Misused, Program, Undecided, mismatch
+from rlbook_helpers.clinic.subject import GAMMA, Subject
+
+FIRST_UPDATE = 3_000  # 学びはじめるのを待つステップ数
+PATIENCE = 800  # これだけ学んでも近づかなければ、あきらめます
+WIDEST = 64  # 状態の次元を探す範囲
+
+
+P = TypeVar("P", bound=probes.Probe)
+
+
+class Corridor(NamedTuple):
+    """廊下の環境を学ばせた結果。"""
+
+    gamma: float | None  # 替えた割引率。None なら、エージェントのまま
+    fits: bool  # 正しい価値と合ったか
+    near: float  # 出口の価値
+    far: float  # いちばん遠いマスの価値
+    steps: int
+
+
+class Case:
+    """一つのプログラムの検査。何度も使う下調べを、一度だけ行います。
+
+    引数:
+        program: 調べるプログラム。
+        seed: エージェント、環境、検査の乱数のシード。
+    """
+
+    def __init__(self, program: Program, seed: int = 0):
+        self.program, self.seed = program, seed
+
+    def fresh(self) -> Subject:
+        """手を加えない、新しいエージェント。"""
+        return Subject(self)
+
+    def subject(self) -> Subject:
+        """新しいエージェント。割引率は、できるなら検査のものに替えます。"""
+        return Subject(self, self.corridor.gamma)
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, int]:
+        """状態の次元 D と、行動の数 A。
+
+        例外:
+            Misused: どの次元の状態からも、行動を選べない。
+        """
+        subject, first = Subject(self), None
+        sizes = [*dict.fromkeys((4, 8, 2, 3, 6, 1, *range(5, WIDEST)))]
+        if self.program.env is not None:
+            sizes = [environments.size(self.program.env, "observation_space")]
+        elif isinstance(getattr(subject.agent, "state_size", None), int):
+            sizes = [subject.agent.state_size]
+        for size in sizes:
+            state = np.full(size, 0.1, np.float32)
+            try:
+                subject.agent.get_action(state)
+                return size, subject.values(state).size
+            except (Misused, Undecided):
+                raise
+            except Exception as error:  # noqa: BLE001  次元が違うと、どんな例外も出ます
+                first = first or error
+        raise Misused(
+            "どの次元の状態を渡しても、行動を選べません。Program(..., env=gym.make(...)) と書いて、"
+            f"環境を教えてください: {type(first).__name__}: {first}"
+        )
+
+    def probe(self, kind: type[P], **options) -> P:
+        """このエージェントの形に合わせた、小さな環境。rest を省くと、学ぶのに要るだけ延ばします。
+
+        例外:
+            Undecided: どんな長さのエピソードからも、学ばない。
+        """
+        if "rest" not in options:
+            options["rest"] = self.rest
+            if self.rest is None:
+                raise Undecided(
+                    f"{FIRST_UPDATE:,} ステップ学ばせても、価値が少しも変わりません。検査「学ぶ時期」を見てください。"
+                )
+        return kind(*self.shape, **options)
+
+    @functools.cached_property
+    def gammas(self) -> list[float]:
+        """計算に使われるかもしれない割引率: 検査の割引率と、エージェントのもの。"""
+        own = getattr(Subject(self).agent, "gamma", None)
+        if isinstance(own, (int, float)):
+            return list(dict.fromkeys([GAMMA, float(own)]))
+        return [GAMMA, *np.arange(0.3, 0.995, 0.01)]  # どこにあるのか、わかりません
+
+    @functools.cached_property
+    def corridor(self) -> Corridor:
+        """廊下の環境 Delayed を学ばせた結果。
+
+        割引率を 0.8 に替えて学ばせます。替えると計算がそろわないエージェント (γ の累乗を先に求めておくものなど)
+        のために、合わなければ、替えずにもう一度、細かく比べます。
+        """
+        found = self._walk(GAMMA, self.gammas, 0.12)
+        if found.fits or len(self.gammas) != 2:
+            return found
+        own = self.gammas[1]
+        again = self._walk(None, [own], min(0.12, 0.25 * (1 - own**5)))
+        return again if again.fits else found
+
+    def _walk(self, gamma, gammas, tolerance: float) -> Corridor:
+        subject, env = Subject(self, gamma), self.probe(probes.Delayed)
+        error = self.teach(
+            subject, env, lambda: min(subject.errors(env, g) for g in gammas), tolerance
+        )
+        far, near = (subject.values(env.place(t)).max() for t in (0, env.length - 1))
+        fits = error < tolerance and far < 1 - 0.25 * (1 - max(gammas) ** 5)
+        return Corridor(gamma, fits, float(near), float(far), len(env.transitions))
+
+    def panel(self, n: int, scale: float = 1.0) -> np.ndarray:
+        """でたらめな状態 (n, D)。"""
+        rng = np.random.default_rng([self.seed, 2])
+        return rng.uniform(-scale, scale, (n, self.shape[0])).astype(np.float32)
+
+    @functools.cached_property
+    def rest(self) -> int | None:
+        """エピソードを延ばすステップ数。一歩のエピソードから学ばなければ 7、まったく学ばなければ None です。"""
+        for rest in (0, 7):
+            subject, env = Subject(self), probes.Constant(*self.shape, rest=rest)
+            start = np.concatenate([subject.values(x) for x in self.panel(4)])
+
+            def moved(subject=subject, start=start):
+                now = np.concatenate([subject.values(x) for x in self.panel(4)])
+                return float(np.array_equal(now, start))
+
+            if subject.learn(env, moved, 0.5, PATIENCE, FIRST_UPDATE) == 0:
+                return rest
+        return None
+
+    @functools.cached_property
+    def motion(self) -> Motion | None:
+        """ターゲットネットワークの動き。見つからなければ None です。"""
+        return watch(self)
+
+    def teach(self, subject: Subject, env, solved, tolerance: float) -> float:
+        """Subject.learn と同じですが、同期の間隔に合わせて待ちます。"""
+        gap = self.motion.gap() if self.motion else 0
+        return subject.learn(env, solved, tolerance, max(PATIENCE, 3 * gap))
+
+    def learned(self, reward: float, goal: float) -> float:
+        """いつも reward をもらう環境で、goal に近づくまで学んだあとの価値。先の価値が混ざらないように、γ を 0 にします。"""
+        subject, env = Subject(self, 0.0), self.probe(probes.Constant)
+        env.prize = reward
+        state = env.observe(0.5, 0.5)
+        self.teach(subject, env, lambda: abs(subject.values(state)[0] - goal), 0.2)
+        return float(subject.values(state)[0])
+
+    @functools.cached_property
+    def makes_rewards(self) -> bool:
+        """渡した報酬の代わりに、決まった報酬や、何倍かした報酬から学ぶか。"""
+        plus, minus = self.learned(1, -1), self.learned(-1, -1)
+        scale, actions = (plus - minus) / 2, self.shape[1]
+        if abs(plus + minus) < 0.1 * abs(scale):
+            # 選ばなかった行動を 0 に近づけるまちがいでも、A 分の 1 になります
+            return (0.003 < scale < 0.4 or scale > 1.5) and abs(
+                scale * actions - 1
+            ) > 0.15
+        # 同じ入力から、出力の和を決める softmax では、負になりません
+        return abs(plus - minus) < 0.2 and plus < -0.3
+
+    @functools.cached_property
+    def clips_rewards(self) -> bool:
+        """update が、大きな報酬を 1 に切りつめるか。"""
+        return abs(self.learned(3, 3) - 1) < 0.2
+
+    def needs_rewards(self, *, beyond: bool = False) -> None:
+        """渡した報酬から学ぶことを確かめます。beyond なら、1 より大きな報酬からも学ぶかを確かめます。
+
+        例外:
+            Undecided: update が、報酬を作りかえている。
+        """
+        if self.makes_rewards or (beyond and self.clips_rewards):
+            raise mismatch(
+                "報酬を作りかえて学んでいるので、価値を暗算できません。作りかえるのをやめて、もう一度調べてください。"
+                "わざと作りかえているなら、それ自体は誤りではありません。"
+            )

@@ -1,0 +1,96 @@
+"""学習のあいだに、ターゲットネットワークがどう動くか。"""
+
+import numpy as np
+
+from rlbook_helpers.clinic import probes
+from rlbook_helpers.clinic.subject import Subject, Watched, weights
+
+MOST_UPDATES = 5_500  # 同期を待つ更新の数
+
+
+class Motion:
+    """更新と同期のたびに、ターゲットネットワークがどう動いたかを数えます。
+
+    属性:
+        calls: 学びはじめてからの update の数。
+        learned: そのうち、オンラインネットワークが動いたもの。
+        tied: そのうち、ターゲットネットワークの一部の重みだけが、オンラインと同じになったもの。
+        shares: ターゲットネットワークの動いた update で、差のどれだけを詰めたか。
+        copies: まるごと写したのが、何回目の update のあとか。update の外での同期も数えます。
+    """
+
+    def __init__(self, subject):
+        self.subject = subject
+        self.name = next(k for k, v in subject.networks.items() if v is subject.target)
+        self.calls = self.learned = self.tied = 0
+        self.shares: list[float] = []
+        self.copies: list[int] = []
+        self.remember()
+
+    def networks(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """二つのネットワークの重み。同期で、新しいネットワークに替わることがあります。"""
+        target = getattr(self.subject.agent, self.name)
+        return weights(self.subject.online), weights(target)
+
+    def remember(self) -> None:
+        """いまの重みの写しをとります。"""
+        self.ours, self.theirs = ([x.copy() for x in net] for net in self.networks())
+
+    def look(self, *, inside: bool) -> None:
+        """前に見たときからの動きを数えます。inside なら、更新のあいだの動きです。"""
+        ours, theirs = self.networks()
+        learned = any((x != y).any() for x, y in zip(ours, self.ours))
+        same = [np.array_equal(x, y) for x, y in zip(ours, theirs)]
+        self.learned += inside and learned
+        self.calls += inside and self.learned > 0
+        alone = [a and (x != y).any() for a, x, y in zip(same, ours, self.ours)]
+        self.tied += inside and any(alone) and not all(same)
+        # 更新の前とあとの、どちらのオンラインネットワークに近づいたのでも、かまいません
+        gap = np.concatenate([(x - y).ravel() for x, y in zip(ours, self.theirs)])
+        step = np.concatenate([(x - y).ravel() for x, y in zip(theirs, self.theirs)])
+        if self.learned and step.any() and gap @ gap > 1e-9:
+            share = float(step @ gap / (gap @ gap))
+            if inside and share < 0.999 and not self._kept(theirs):
+                self.shares.append(share)
+            else:
+                self.copies.append(self.calls)
+        self.remember()
+
+    def _kept(self, theirs) -> bool:
+        """学ぶ前のオンラインネットワークを写したか。"""
+        return all(np.array_equal(x, y) for x, y in zip(self.ours, theirs))
+
+    def late(self) -> list[int]:
+        """学びはじめたあとの同期が、何回目の更新のあとか。"""
+        return [k for k in self.copies if k > 1]
+
+    def gap(self) -> int:
+        """同期の間隔 (更新の数)。まるごとの同期が、なければ 0 です。"""
+        return self.late()[0] if self.late() and not self.shares else 0
+
+    def is_same(self) -> bool:
+        """ターゲットネットワークが、オンラインネットワークそのものか。"""
+        return getattr(self.subject.agent, self.name) is self.subject.online
+
+
+def watch(case) -> Motion | None:
+    """学習のあいだの動き。ターゲットネットワークが見つからなければ None です。"""
+    subject = Subject(case)
+    subject.values(case.panel(1)[0])
+    if subject.target is None or not weights(subject.online):
+        return None
+    motion = Motion(subject)
+    if motion.is_same():
+        return motion
+    state_size, action_size = case.shape
+    env = probes.Observed(state_size, action_size, case.rest or 0)
+    agent = Watched(subject.agent, after=lambda: motion.look(inside=True))
+    episode = 0
+    while motion.calls < MOST_UPDATES and len(env.transitions) < 2 * MOST_UPDATES:
+        subject.episode(env, agent, episode)
+        motion.look(inside=False)
+        episode += 1
+        waiting = 400 if motion.shares else 60
+        if motion.calls > waiting and (motion.shares or motion.late()):
+            break
+    return motion

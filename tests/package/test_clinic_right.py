@@ -1,0 +1,42 @@
+"""No right program is called ill by the clinic: four in every run, all with 20 seeds weekly."""
+
+import pytest
+
+from clinic_programs import RIGHT
+from rlbook_helpers.clinic import advise, examine
+from rlbook_helpers.clinic.advice import suspects
+from rlbook_helpers.clinic.examinations import EXAMINATIONS
+
+# What cannot be examined, without any fault of the program
+VALUES = {"td_targets", "gradient", "first_step", "overfit", "baselines"}
+VALUES |= {name for name in EXAMINATIONS if name.startswith("probe_")}
+UNDECIDED = {
+    "chapter 2": {"buffer", "synchronization"},
+    "NumPy": {"buffer", "synchronization"},
+    "act and learn": {"buffer"},
+    "list and random.sample": {"buffer"},
+    "shaped in update": {"buffer", *VALUES},
+    "clipped in update": {"buffer", "td_targets", "gradient"},
+}
+DAILY = {"reader's", "lander's shape", "option n_steps", "clipped in update"}
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        pytest.param(
+            *(name, seed),
+            marks=[] if name in DAILY and seed == 0 else [pytest.mark.slow],
+        )
+        for name in RIGHT
+        for seed in range(20)
+    ],
+)
+def test_right_program_is_not_called_ill(name, seed):
+    found = examine(RIGHT[name], seed)
+    for examination, finding in found.items():
+        assert finding.passed is not False, (examination, finding)
+        assert "例外" not in finding.sentence, (examination, finding)
+    undecided = {k for k, finding in found.items() if finding.passed is None}
+    assert undecided <= UNDECIDED.get(name, set())
+    assert not suspects(found) and "異常は見つかりません" in advise(found)
