@@ -22,7 +22,14 @@ PLANS = {
     if path.stem not in ("seeds", "05_peers")
     and (DATA / "runs" / path.stem).exists()  # else announced, and not run yet
 }
-ARMS = [(plan, arm) for plan in PLANS for arm in PLANS[plan].arms]
+# Tuning under way: some arms and seeds are not run yet, and no chapter speaks of them
+UNFINISHED = ("05_tuning_acrobot", "05_tuning_bare", "05_tuning_lander")
+ARMS = [
+    (plan, arm)
+    for plan in PLANS
+    for arm in PLANS[plan].arms
+    if plan not in UNFINISHED or (DATA / f"runs/{plan}/{arm}.jsonl").exists()
+]
 
 
 def test_records_are_small_text():
@@ -42,7 +49,10 @@ def test_records_are_small_text():
 def test_arm_was_run_as_its_plan_says(plan, arm):
     preset, runs = load(DATA / f"runs/{plan}/{arm}.jsonl")
     assert preset == PLANS[plan].arms[arm]
-    assert [run["seed"] for run in runs] == PLANS[plan].seeds
+    seeds = PLANS[plan].seeds
+    assert [run["seed"] for run in runs] == (
+        seeds[: len(runs)] if plan in UNFINISHED else seeds
+    )
     evaluated = {"06_persistence": 1, "07_clinic": 20}.get(plan, 100)
     assert preset.evaluation_episodes == evaluated
     assert all(len(run["evaluation"]) == evaluated for run in runs)
