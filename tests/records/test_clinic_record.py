@@ -73,7 +73,7 @@ def test_cards_show_the_records():
         totals = np.median([np.mean(run["evaluation"]) for run in RECORDS[name].runs])
         shown = card.get_text()
         assert row[0] in shown and f"「{row[3]}」" in shown
-        assert f"報酬の合計は {row[1]}、評価は {totals:.0f}" in shown
+        assert f"報酬の合計と評価は {row[1]} と {totals:.0f}" in shown
         assert patient.title not in shown and name not in shown
         ill = [s for result, s in FOUND[name]["findings"].values() if result == "異常"]
         assert all(sentence in shown for sentence in ill[:3])
