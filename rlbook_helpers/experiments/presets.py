@@ -19,15 +19,8 @@ from rlbook_helpers.training import OnStep, Policy, TrainingRecord, train
 # Preset から、そのままエージェントに渡す引数
 AGENT_OPTIONS = (
     *("gamma", "lr", "epsilon", "buffer_size", "batch_size", "learning_start"),
-    *(
-        "normalize",
-        "n_steps",
-        "sync_steps",
-        "tau",
-        "target_rule",
-        "pessimism",
-        "error_limit",
-    ),
+    *("normalize", "n_steps", "sync_steps", "tau"),
+    *("target_rule", "pessimism", "error_limit"),
 )
 
 

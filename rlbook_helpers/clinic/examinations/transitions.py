@@ -273,42 +273,27 @@ def _combined(seen: list[tuple], gamma: float, n: int) -> list[tuple]:
 def _overfull(case: Case) -> str:
     """満杯になったあとのバッファの異常。なければ空の文字列。"""
     kept, draw = find_buffer(case.fresh().agent)
-    add = next(
-        (
-            a
-            for name in ("add", "append", "push", "store")
-            if (a := getattr(kept, name, None))
-        ),
-        None,
-    )
-    if add is None:
+    names = [name for name in ("add", "append", "push", "store") if hasattr(kept, name)]
+    if not names:
         return ""
-    zero, count, size = np.zeros(case.shape[0], np.float32), 0, -1
+    add, zero = getattr(kept, names[0]), np.zeros(case.shape[0], np.float32)
+
+    def put(start: int, n: int) -> int:
+        """すべての数が番号の遷移を n 個加え、次の番号を返します。"""
+        for k in range(start, start + n):
+            add(zero + k, k % case.shape[1], float(k), zero + k + 1, False)
+        return start + n
+
+    count, size = 0, -1
     try:
-        while count < MOST_ADDED and (len(kept) > size or count % 1000):
-            size = len(kept) if count % 1000 == 0 else size
-            add(
-                zero + count,
-                count % case.shape[1],
-                float(count),
-                zero + count + 1,
-                False,
-            )
-            count += 1
-        for _ in range(len(kept) // 2):
-            add(
-                zero + count,
-                count % case.shape[1],
-                float(count),
-                zero + count + 1,
-                False,
-            )
-            count += 1
+        while len(kept) > size:
+            if count >= MOST_ADDED:
+                return ""
+            size, count = len(kept), put(count, 1000)
+        count = put(count, len(kept) // 2)
         rows = [t for _ in range(DRAWS) for t in drawn(draw)]
     except (TypeError, ValueError, Undecided):
         return ""  # 引数の違うバッファ
-    if count >= MOST_ADDED:
-        return ""
     for state, _, reward, next_state, _ in rows:
         k = state[0]
         if (state != k).any() or (next_state != k + 1).any() or reward != k:
