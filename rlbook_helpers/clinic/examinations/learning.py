@@ -25,7 +25,7 @@ def _suspects(subject, env) -> tuple[str, ...]:
     wanted = np.array([v for v, _ in rows])
     sums = np.array([values.sum() for _, values in rows])
     if np.allclose(sums, 1, atol=1e-3):
-        return ("output",)
+        return "output", "other_actions"  # 0.5 と 0.5 の和も 1 です
     if isinstance(env, probes.Constant):
         if found.max() > 1.2:
             return "mask", "step_size"
