@@ -14,8 +14,6 @@ from rlbook_helpers.clinic.subject import GAMMA, Subject
 FIRST_UPDATE = 3_000  # 学びはじめるのを待つステップ数
 PATIENCE = 800  # これだけ学んでも近づかなければ、あきらめます
 WIDEST = 64  # 状態の次元を探す範囲
-
-
 P = TypeVar("P", bound=probes.Probe)
 
 
@@ -98,6 +96,13 @@ class Case:
         return [GAMMA, *np.arange(0.3, 0.995, 0.01)]  # どこにあるのか、わかりません
 
     @functools.cached_property
+    def repeats(self) -> bool:
+        """同じシードから、同じ価値のエージェントができるか。"""
+        state = self.panel(1)[0]
+        first, second = (self.fresh().values(state) for _ in range(2))
+        return bool(np.allclose(first, second, rtol=1e-5))
+
+    @functools.cached_property
     def corridor(self) -> Corridor:
         """廊下の環境 Delayed を学ばせた結果。
 
@@ -110,6 +115,11 @@ class Case:
         own = self.gammas[1]
         again = self._walk(None, [own], min(0.12, 0.25 * (1 - own**5)))
         return again if again.fits else found
+
+    @property
+    def gamma(self) -> float:
+        """subject のエージェントの、正しい価値を決める割引率。"""
+        return self.gammas[1] if self.corridor.gamma is None else GAMMA
 
     def _walk(self, gamma, gammas, tolerance: float) -> Corridor:
         subject, env = Subject(self, gamma), self.probe(probes.Delayed)
@@ -165,9 +175,8 @@ class Case:
         scale, actions = (plus - minus) / 2, self.shape[1]
         if abs(plus + minus) < 0.1 * abs(scale):
             # 選ばなかった行動を 0 に近づけるまちがいでも、A 分の 1 になります
-            return (0.003 < scale < 0.4 or scale > 1.5) and abs(
-                scale * actions - 1
-            ) > 0.15
+            pulled = abs(scale * actions - 1) <= 0.15
+            return not pulled and (0.003 < scale < 0.4 or scale > 1.5)
         # 同じ入力から、出力の和を決める softmax では、負になりません
         return abs(plus - minus) < 0.2 and plus < -0.3
 

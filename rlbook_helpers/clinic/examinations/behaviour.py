@@ -33,13 +33,8 @@ def program(case: Case) -> Finding:
         play_episode(case.program, env, Watched(subject.agent), case.seed)
     if not env.transitions:
         return ill("ループが、env.step を一度も呼びません。", "shape")
-    note = "" if _same(case) else "同じシードから、同じエージェントはできません。"
+    note = "" if case.repeats else "同じシードから、同じエージェントはできません。"
     return healthy(f"状態は {size} 個の数、行動は {actions} 個です。{note}")
-
-
-def _same(case: Case) -> bool:
-    state = case.panel(1)[0]
-    return np.allclose(case.fresh().values(state), case.fresh().values(state))
 
 
 class Choices:
@@ -139,11 +134,8 @@ def _epsilon(subject: Subject) -> float:
 def evaluation(case: Case) -> Finding:
     """学習したあとの評価の方策が、いつも貪欲な行動を選び、何も変えないかを見ます。"""
     subject, env = case.fresh(), case.probe(probes.Shifted)
-    agent, episode = (
-        Watched(subject.agent, lambda s: int(rng.integers(case.shape[1]))),
-        0,
-    )
-    rng = np.random.default_rng([case.seed, 6])
+    rng, episode = np.random.default_rng([case.seed, 6]), 0
+    agent = Watched(subject.agent, lambda state: int(rng.integers(case.shape[1])))
     subject.values(env.observe(3))
     fresh = subject.fingerprint()
     while len(env.transitions) < 1_000 or (
@@ -161,10 +153,8 @@ def evaluation(case: Case) -> Finding:
         )
     policy = subject.policy()
     greedy = [subject.greedy(state) for state in states]
-    wrong = 0
-    first = [int(policy(state)) for state in states]
-    for _ in range(4):
-        wrong += sum(int(policy(s)) != a for s, a in zip(states, first))
+    first, *again = ([int(policy(state)) for state in states] for _ in range(5))
+    wrong = sum(a != b for actions in again for a, b in zip(actions, first))
     now = np.array([subject.values(x) for x in states[:20]])
     if not np.allclose(panel, now, rtol=1e-4, atol=1e-5):
         return ill(

@@ -11,9 +11,9 @@ from rlbook_helpers.training import evaluate
 TOLERANCE = 0.25  # 覚えた価値と、正しい価値との差
 
 
-def wrong(subject, env, tolerance: float = TOLERANCE) -> str:
+def wrong(case: Case, subject, env, tolerance: float = TOLERANCE) -> str:
     """覚えた価値のうち、違うもの。三つまで並べます。"""
-    pairs = [(v, subject.values(s)[a]) for s, a, v in env.answers(GAMMA)]
+    pairs = [(v, subject.values(s)[a]) for s, a, v in env.answers(case.gamma)]
     words = [f"{v:.2f} のはずが {x:.2f}" for v, x in pairs if abs(v - x) >= tolerance]
     return "、".join(words[:3]) + "。"
 
@@ -48,7 +48,9 @@ def _probe(kind: type[probes.Probe], tolerance: float = TOLERANCE):
         if error < tolerance:
             return healthy(text)
         case.needs_rewards()
-        return ill(text + wrong(subject, env, tolerance), *_suspects(subject, env))
+        return ill(
+            text + wrong(case, subject, env, tolerance), *_suspects(subject, env)
+        )
 
     examination.__doc__ = f"小さな環境 {kind.__name__}: {kind.question}。"
     return examination
@@ -85,9 +87,8 @@ def probe_delayed(case: Case) -> Finding:
 
 def _bounded(case: Case, subject) -> bool:
     """価値が、どんな状態でも、大きさ 1 を超えないか。"""
-    return bool(
-        max(np.abs(subject.values(x)).max() for x in case.panel(16, 100.0)) <= 1
-    )
+    values = [np.abs(subject.values(x)).max() for x in case.panel(16, 100.0)]
+    return bool(max(values) <= 1)
 
 
 def probe_turned(case: Case) -> Finding:
@@ -105,7 +106,7 @@ def probe_turned(case: Case) -> Finding:
     names = ("reselected", "max_axis", "never_synced")
     if _bounded(case, subject):
         names = ("output", "reselected", "max_axis")
-    return ill(text + wrong(subject, env), *names)
+    return ill(text + wrong(case, subject, env), *names)
 
 
 def probe_truncated(case: Case, length: int = 4) -> Finding:
@@ -124,9 +125,8 @@ def probe_truncated(case: Case, length: int = 4) -> Finding:
     if left < 0.01:
         return healthy(text + "。")
     if max(abs(plus), abs(minus)) < 0.5 and length == 4:
-        return probe_truncated(
-            case, 12
-        )  # 四歩のエピソードからは、学ばないのかもしれません
+        # 四歩のエピソードからは、学ばないのかもしれません
+        return probe_truncated(case, 12)
     case.needs_rewards()
     names = ("ends", "window", "never_synced")
     if _bounded(case, subject):

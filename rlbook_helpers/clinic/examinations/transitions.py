@@ -20,7 +20,8 @@ from rlbook_helpers.clinic.program import (
 from rlbook_helpers.clinic.subject import Watched, row
 
 PARTS = ("状態", "行動", "報酬", "次の状態", "終端か")
-DRAWS = 40  # 取り出すミニバッチの数
+FILL = 400  # バッファを調べる前に渡す遷移の数
+DRAWS = 150  # 取り出すミニバッチの数。32 個ずつなら、400 個のどれも、一度は出ます
 MOST_ADDED = 220_000  # バッファを満杯にするために加える遷移の数の上限
 
 
@@ -116,12 +117,9 @@ def loop(case: Case) -> Finding:
             f"起きた {len(env.transitions)} 個の遷移のうち {len(missing)} 個を、update に渡していません。",
             "missing",
         )
-    note = (
-        "打ち切られた最後の遷移は渡していませんが、誤りではありません。"
-        if missing
-        else ""
-    )
-    return healthy(f"{text}。{note}")
+    if missing:
+        text += "。打ち切られた最後の遷移は渡していませんが、誤りではありません"
+    return healthy(text + "。")
 
 
 def find_buffer(agent) -> tuple[Any, Callable]:
@@ -162,7 +160,6 @@ def drawn(draw: Callable, size: int = 32) -> list[tuple]:
 def buffer(case: Case) -> Finding:
     """バッファから出る遷移が、渡したとおりで、残らず、ばらばらに出るかを見ます。"""
     subject, env = case.fresh(), case.probe(probes.Ledger, rest=0)
-    find_buffer(subject.agent)
     agent, episode = Watched(subject.agent), 0
     kept, draw = find_buffer(subject.agent)
     while len(env.transitions) < FILL or (
@@ -236,18 +233,15 @@ def _buffer_suspects(rows, strangers: Strangers, n: int) -> tuple[str, ...]:
     return "buffer_place", "window", "reused_array"
 
 
-FILL = 400  # 調べる前に渡す遷移の数
-
-
 def _places(rows, seen, gammas) -> tuple[list[int], int]:
     """取り出した遷移が、渡した何番目のものか。渡したものでなければ -1 です。
 
     n 歩ぶんまとめたものなら、その n も返します。
     """
-    best = [-1] * len(rows), 1
+    best, keys = ([-1] * len(rows), 1), [_key(t) for t in rows]
     for n, gamma in itertools.product(range(1, 11), gammas[:2]):
         where = {_key(t): k for k, t in enumerate(_combined(seen, gamma, n))}
-        places = [where.get(_key(t), -1) for t in rows]
+        places = [where.get(key, -1) for key in keys]
         if -1 not in places:
             return places, n
         if places.count(-1) < best[0].count(-1):

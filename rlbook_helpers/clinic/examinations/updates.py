@@ -82,13 +82,12 @@ def steady(case: Case) -> None:
     例外:
         Undecided: できない。または、同じ状態の価値が、読むたびに変わる。
     """
-    state = case.panel(1)[0]
-    first, second = case.fresh(), case.fresh()
-    if not np.array_equal(first.values(state), first.values(state)):
+    state, subject = case.panel(1)[0], case.fresh()
+    if not np.array_equal(subject.values(state), subject.values(state)):
         raise Undecided(
             "同じ状態の価値が、読むたびに変わります。検査「評価の方策」を見てください。"
         )
-    if not np.allclose(first.values(state), second.values(state), rtol=1e-5):
+    if not case.repeats:
         raise Undecided(
             "同じシードから、同じエージェントができません。make_agent が受けとる seed で、重みの初期値と乱数を決めると、"
             "調べられます。",
@@ -156,13 +155,11 @@ def td_targets(case: Case) -> Finding:
             )
         fresh, first = poised(case, (state, action, 0.5, state.copy(), False))
         disturb(fresh, state, sign)
-        q, found = (
-            fresh.values(state)[action],
-            turning(case, state, action, done=False, before=first, sign=sign),
-        )
+        q = fresh.values(state)[action]
+        turned = turning(case, state, action, done=False, before=first, sign=sign)
 
-        def fits(n, gamma, low, high=None, q=q, found=found):
-            value = (q - sum(gamma**i for i in range(n)) * found) / gamma**n
+        def fits(n, gamma, low, high=None, q=q, turned=turned):
+            value = (q - sum(gamma**i for i in range(n)) * turned) / gamma**n
             width = n * WIDTH / gamma**n
             return low - width < value < (low if high is None else high) + width
 
@@ -207,12 +204,11 @@ def gradient(case: Case) -> Finding:
     state = case.panel(1)[0]
     values = subject.values(state)
     action, gamma = int(values.argmin()), subject.agent.gamma
-    panel = case.panel(16)
-    moves = []
+    panel, moves = case.panel(16), []
+    before = np.array([subject.values(x) for x in panel])
     goal = values.max() * gamma + 1.0
     for reward, done in ((1.0, False), (goal, True)):
         transition = state, action, float(reward), state.copy(), done
-        before = np.array([case.subject().values(x) for x in panel])
         learner, _, _ = updated(case, transition)
         moves.append(np.array([learner.values(x) for x in panel]) - before)
     ours, wanted = (m / max(np.abs(m).max(), 1e-12) for m in moves)
