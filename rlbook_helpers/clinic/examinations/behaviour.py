@@ -154,7 +154,7 @@ def evaluation(case: Case) -> Finding:
     policy = subject.policy()
     greedy = [subject.greedy(state) for state in states]
     first, *again = ([int(policy(state)) for state in states] for _ in range(5))
-    wrong = sum(a != b for actions in again for a, b in zip(actions, first))
+    wrong = sum(a != b for later in again for a, b in zip(later, first))
     now = np.array([subject.values(x) for x in states[:20]])
     if not np.allclose(panel, now, rtol=1e-4, atol=1e-5):
         return ill(
