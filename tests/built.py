@@ -121,8 +121,14 @@ def widths(tab, *sizes: int):
 
 
 def set_scheme(tab, scheme: str) -> None:
+    """Show the page in light or dark, as its own button does.
+
+    The theme hears of a new medium with the next frame only, and a page that is not drawn has none.
+    """
     tab.emulate_media(color_scheme=scheme)
-    tab.wait_for_selector(f"html[data-theme={scheme}]")
+    tab.evaluate(
+        "scheme => { document.documentElement.dataset.theme = scheme; }", scheme
+    )
     settle(tab)
 
 
