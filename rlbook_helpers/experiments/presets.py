@@ -12,6 +12,7 @@ from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.clinic.program import Program
 from rlbook_helpers.environments import agree, size
+from rlbook_helpers.experiments.choice import CANDIDATES, LastPolicies
 from rlbook_helpers.experiments.tasks import TruncationEnds
 from rlbook_helpers.stable import LinearSchedule, StableDQNAgent
 from rlbook_helpers.training import OnStep, Policy, TrainingRecord, train
@@ -42,6 +43,8 @@ class Preset:
         curve_interval: 学習のあいだの報酬の合計を、何エピソードごとに一つの数にして残すか。2 以上なら、
             平均を整数に丸めて残します。
         average_steps: 重みを平均する、学習の終わりのステップ数。None なら平均しません。
+        choice_steps: steps のうち、終わりの五つの方策から一つを選ぶのに使うステップ数。五つは、学習の
+            終わりの、この数のステップに、等しい間隔で並びます。None なら選ばず、終わりの方策を使います。
         separate_streams: 環境とエージェントの乱数列を、一つのシードから別々に作るか。False は、両方に
             同じシードを渡した、古い記録のやり方です。
         ほか: DQNAgent と StableDQNAgent の、同じ名前の引数。
@@ -73,6 +76,7 @@ class Preset:
     pessimism_end: float | None = None
     error_limit: float | None = None
     average_steps: int | None = None
+    choice_steps: int | None = None
     checkpoint_steps: int | None = None
     evaluation_episodes: int = 100
     curve_interval: int = 1
@@ -85,9 +89,14 @@ class Preset:
         for name in ("sync_interval", "average_steps", "checkpoint_steps"):
             if getattr(self, name) is not None:
                 checks.integer(name, getattr(self, name), 1)
-        for name in ("lr_end", "epsilon_end", "pessimism_end", "average_steps"):
+        for name in (
+            *("lr_end", "epsilon_end", "pessimism_end"),
+            *("average_steps", "choice_steps"),
+        ):
             if getattr(self, name) is not None and self.steps is None:
                 raise ValueError(f"{name} を決めるときは steps も決めてください")
+        if self.choice_steps is not None:
+            checks.integer("choice_steps", self.choice_steps, CANDIDATES, self.steps)
         for name in ("truncation_ends", "separate_streams"):
             checks.flag(name, getattr(self, name))
         for name in (
@@ -126,7 +135,7 @@ class Preset:
             sizes = size(env, "action_space"), size(env, "observation_space")
         except ValueError as error:
             raise ValueError(f"env_id {self.env_id!r} は使えません。{error}") from None
-        steps = self.steps or 0  # 下の二つを決めるときは、かならずあります
+        steps = self.training_steps or 0  # 下の二つを決めるときは、かならずあります
         schedules = {}
         for name, part in (
             ("lr", 1.0),
@@ -148,19 +157,37 @@ class Preset:
             **{name: getattr(self, name) for name in AGENT_OPTIONS},
         )
 
+    @property
+    def training_steps(self) -> int | None:
+        """steps のうち、学習するステップ数。"""
+        return self.steps and self.steps - (self.choice_steps or 0)
+
     def train(
         self, env: gym.Env, agent: DQNAgent, seed: int, on_step: OnStep | None = None
     ) -> TrainingRecord:
-        """この設定の長さだけ、エージェントを学習させます。引数は train と同じです。"""
-        return train(
+        """この設定の長さだけ学習させ、choice_steps があれば方策を選びます。引数は train と同じです。"""
+        last, steps, choice = None, self.training_steps, self.choice_steps
+        if steps and choice and isinstance(agent, StableDQNAgent):
+            last = LastPolicies(agent, steps=steps, every=choice // CANDIDATES)
+
+        def watch(step: int, ended: bool) -> None:
+            if on_step is not None:
+                on_step(step, ended)
+            if last is not None:
+                last(step, ended)
+
+        record = train(
             env,
             agent,
             episodes=self.episodes,
-            steps=self.steps,
+            steps=steps,
             sync_interval=self.sync_interval,
             seed=seed,
-            on_step=on_step,
+            on_step=watch if last else on_step,
         )
+        if last is not None and choice:
+            last.choose(env, choice)
+        return record
 
     def policy(self, agent: DQNAgent) -> Policy:
         """学習したエージェントの、評価する方策。"""
