@@ -92,9 +92,8 @@ class ReplayBuffer:
         if not self.allocated:
             self.allocate(transition[0])
         i = self.num_added % self.buffer_size  # 満杯なら、ここが最も古い遷移です
-        columns = self.state, self.action, self.reward, self.next_state, self.done
-        for column, value in zip(columns, transition):
-            column[i] = value
+        self.state[i], self.action[i], self.reward[i] = transition[:3]
+        self.next_state[i], self.done[i] = transition[3:]
         self.num_added += 1
 
     def check(self, state, action, reward, next_state, done) -> tuple:

@@ -93,7 +93,7 @@ def no_mask(answer) -> str | None:
 
 def horizon(answer) -> str | None:
     """4.4: 打ち切りの直前の状態に教える、二通りの TD ターゲット。"""
-    names = "そのままのとき", "終端とみなしたとき"
+    names = "正しいもの", "打ち切りを終端とみなしたもの"
     right, mistaken = answers.numbers(answer, *names)
     value = 1 / (1 - GAMMA)
     if answers.close(mistaken, value) and answers.close(right, 1):
@@ -106,12 +106,12 @@ def horizon(answer) -> str | None:
             (GAMMA * value, "いまの報酬を、足していません。"),
             (1, "打ち切りの先にも、価値があります。"),
         ],
-        "はじめの TD ターゲットが違います。報酬と、割り引いた次の状態の価値とを足してください。",
+        "正しいものが違います。報酬と、割り引いた次の状態の価値とを足してください。",
     ) or fitting(
         mistaken,
         1,
         [(0, "いまの報酬は受けとっています。")],
-        "終端とみなしたときの TD ターゲットが違います。何が消えますか。",
+        "打ち切りを終端とみなしたものが違います。何が消えますか。",
     )
 
 

@@ -61,6 +61,12 @@ class LiveFigure:
         self.element = f"document.querySelector('{self.selector}')"
         self.figure = tab.locator(self.selector)
         self.live = self.figure.locator(".live")
+        self.figure.evaluate(
+            """(figure) => {
+                const fold = figure.closest("details");
+                if (fold) fold.open = true;
+            }"""
+        )
         self.figure.scroll_into_view_if_needed()
         tab.wait_for_function(f"{self.element}.live?.begun")
 
