@@ -83,3 +83,23 @@ def permutation_p(a, b, rng, count=4_000):
     us = [u_statistic(x[: len(a)], x[len(a) :]) for x in splits]
     distance = abs(u_statistic(a, b) - middle)
     return np.mean(np.abs(np.array(us) - middle) >= distance)
+
+
+def best_and_random(model, start, steps):
+    """The mean totals of the best and of the uniform policy, backwards from the last of so many steps.
+
+    The model is that of Gymnasium's toy texts: model[state][action] lists (probability, next state,
+    reward, whether it is the end). Start: the probability of each state.
+    """
+    states, actions = len(model), len(model[0])
+    reward, after = np.zeros((states, actions)), np.zeros((states, actions, states))
+    for state in range(states):
+        for action in range(actions):
+            for p, to, gain, end in model[state][action]:
+                reward[state, action] += p * gain
+                after[state, action, to] += p * (not end)
+    best = uniform = np.zeros(states)
+    for _ in range(steps):
+        best = (reward + after @ best).max(axis=1)
+        uniform = (reward + after @ uniform).mean(axis=1)
+    return float(start @ best), float(start @ uniform)
