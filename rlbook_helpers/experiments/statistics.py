@@ -58,6 +58,55 @@ def bootstrap_interval(
     return interval.low, interval.high
 
 
+def hierarchical_interval(
+    values: np.ndarray, seed: int | np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """環境とシードの両方を引きなおす、平均の 95 % ブートストラップ信頼区間 (下限, 上限)。
+
+    環境を、重複を許して同じ個数引きなおし、引いた環境の一つひとつで、シードも引きなおして、平均を求めることを
+    くり返します。区間は、ほかの環境を選んでいたら平均がどれだけ違ったかも、含みます。
+
+    引数:
+        values: 値 (M, K) または (M, K, T)。M は環境の数、K はシードの数で、どちらも 2 以上です。
+        seed: 引きなおしのシード、または乱数生成器。
+    戻り値:
+        下限と上限。values が (M, K) なら数、(M, K, T) なら配列 (T,)。
+    例外:
+        TypeError, ValueError: 数の配列でない、NaN を含む、環境かシードが 2 個に満たない。
+    出典:
+        Davison & Hinkley (1997) の 3.8 節。
+    """
+    values = checks.array("values", values)
+    if values.ndim < 2 or min(values.shape[:2]) < 2:
+        raise ValueError(
+            f"values には 2 個以上の環境とシードの値が要ります: 形 {values.shape}"
+        )
+    rng, (M, K) = checks.generator(seed), values.shape[:2]
+    times = rng.multinomial(M, np.full(M, 1 / M), size=2_000)  # 環境を引いた回数 (N, M)
+    weights = rng.multinomial(times * K, np.full(K, 1 / K))  # シードは (N, M, K)
+    means = np.tensordot(weights, values, axes=2) / (M * K)  # (N,) か (N, T)
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return low, high
+
+
+def performance_profile(
+    scores: np.ndarray, levels: np.ndarray, seed: int | np.random.Generator
+) -> tuple[np.ndarray, ...]:
+    """点数がそれぞれの水準に届いた、(環境, シード) の組の割合。
+
+    引数:
+        scores: 環境のあいだで比べられるようにそろえた点数 (M, K)。
+        levels: 水準 (T,)。
+        seed: 区間を求める、引きなおしのシード、または乱数生成器。
+    戻り値:
+        割合、hierarchical_interval の下限と上限。それぞれ (T,) です。
+    出典:
+        Agarwal ほか (2021) の性能プロファイル。区間は、シードだけでなく環境も引きなおします。
+    """
+    reached = np.asarray(scores)[..., None] >= levels  # (M, K, T)
+    return reached.mean(axis=(0, 1)), *hierarchical_interval(reached, seed)
+
+
 class Comparison(NamedTuple):
     """解けたシードの割合を、基準と比べた結果。"""
 

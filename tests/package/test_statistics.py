@@ -12,8 +12,10 @@ from rlbook_helpers.experiments.statistics import (
     compare_pairs,
     compare_solved,
     comparison_table,
+    hierarchical_interval,
     interquartile_mean,
     p_text,
+    performance_profile,
     survival,
 )
 
@@ -42,6 +44,52 @@ def test_bootstrap_takes_curves_and_depends_on_the_seed_alone():
 def test_bootstrap_refuses_bad_values(values):
     with pytest.raises((ValueError, TypeError), match="values"):
         bootstrap_interval(values, 0)
+
+
+def test_hierarchical_bootstrap_draws_environments_and_seeds():
+    """Against resampling that is written out. The bound sees a tenth of the resamples, too."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(6, 5, 40)) + 2 * rng.normal(size=(6, 1, 40))
+    means = []
+    for _ in range(8_000):
+        drawn = [values[i, rng.integers(5, size=5)] for i in rng.integers(6, size=6)]
+        means.append(np.mean(drawn, axis=(0, 1)))
+    found = hierarchical_interval(values, 1)
+    gap = found - np.percentile(means, [2.5, 97.5], axis=0)
+    assert np.sqrt(np.mean((gap / np.std(means, axis=0)) ** 2)) < 0.12
+    np.testing.assert_array_equal(hierarchical_interval(values, 1), found)
+    assert (np.array(hierarchical_interval(values, 2)) != found).any()
+
+
+def test_hierarchical_bootstrap_knows_what_differs():
+    """Seeds that agree leave the environments; environments that agree leave the seeds."""
+    environments = np.array([[False] * 20, [True] * 20])
+    assert hierarchical_interval(environments, 0) == (
+        0,
+        1,
+    )  # a quarter of the draws each
+    low, high = hierarchical_interval(environments.T, 0)
+    assert 0.3 < low < 0.5 < high < 0.7  # 40 fair coins: 0.5 +- 0.15
+    assert hierarchical_interval(np.ones((2, 2)), 0) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "values", [[], [1.0, 2.0], [[1.0, 2.0]], [[1.0], [2.0]], [[1, np.nan]] * 2]
+)
+def test_hierarchical_bootstrap_refuses_bad_values(values):
+    with pytest.raises((ValueError, TypeError), match="values"):
+        hierarchical_interval(values, 0)
+
+
+def test_performance_profile_counts_pairs_that_reach_a_level():
+    scores, levels = [[0.0, 0.5, 1.0], [1.0, 1.0, 1.2]], [0.0, 0.6, 1.0, 1.1, 2.0]
+    share, low, high = performance_profile(scores, levels, 0)
+    np.testing.assert_allclose(share, [1, 4 / 6, 4 / 6, 1 / 6, 0])
+    assert share.shape == low.shape == high.shape
+    assert (low <= share).all() and (share <= high).all()
+    for ends, level in zip(zip(low, high), levels):
+        solved = np.array(scores) >= level
+        assert ends == pytest.approx(hierarchical_interval(solved, 0))
 
 
 def check_comparison(found, counts):
