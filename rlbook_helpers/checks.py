@@ -98,10 +98,9 @@ def array(
         shape: 形。None なら問いません。
         dtype: 変換する dtype。None なら、もとのままです。
     """
-    if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape:
-        result = value  # 環境から来る状態は、いつもここを通ります
-    else:
-        result = _as_array(name, value, shape, dtype)
+    # 環境から来る状態は、いつもこのとおりです
+    right = type(value) is np.ndarray and value.dtype == dtype and value.shape == shape
+    result = value if right else _as_array(name, value, shape, dtype)
     if result.dtype.kind == "f":
         flat = result.ravel()
         # 自分との内積が有限なら、どの要素も有限です。そのほうが速く済みます
@@ -180,6 +179,11 @@ def length(episodes: int | None, steps: int | None) -> None:
             f"episodes と steps のどちらか一つを渡し、もう一つは None にしてください: "
             f"episodes={episodes!r}, steps={steps!r}"
         )
-    for name, value in {"episodes": episodes, "steps": steps}.items():
+    counts(episodes=episodes, steps=steps)
+
+
+def counts(**values: int | None) -> None:
+    """どれも、1 以上の整数か None であることを確かめます。"""
+    for name, value in values.items():
         if value is not None:
             integer(name, value, 1)

@@ -28,9 +28,10 @@ from rlbook_helpers import checks
 INK, BLUE, ORANGE = "#1f2933", "#1f6fb2", "#b45309"
 GREEN, RED, GREY = "#2f7d4f", "#b3261e", "#9aa5b1"
 # ページからはみ出さず、操作部が画面を隠さないように、いつも下を空けます
-VIDEO_STYLE = (
-    "max-width: 100%; height: auto; min-height: 11rem; aspect-ratio: {width} / {height}; "
-    "object-fit: contain; object-position: top; background: #fff"
+VIDEO = (
+    'controls loop playsinline preload="auto" style="max-width: 100%; height: auto; '
+    "min-height: 11rem; aspect-ratio: {width} / {height}; object-fit: contain; "
+    'object-position: top; background: #fff" aria-label="{alt}"'
 )
 CONTROLS = 90  # 操作部の高さ (画素)。電話の幅に縮んでも足ります
 
@@ -57,15 +58,11 @@ def setup_display() -> None:
 def shorten(source: str) -> str:
     """関数の docstring を、一行目だけにします。続きがあったことは、… で示します。"""
     node = ast.parse(source).body[0]
-    if not isinstance(node, ast.FunctionDef):
+    if not isinstance(node, ast.FunctionDef) or not ast.get_docstring(node):
         return source
-    text = ast.get_docstring(node) or ""
-    if "\n" not in text:
-        return source
-    first, lines = node.body[0], source.splitlines(keepends=True)
-    short = f'{" " * first.col_offset}"""{text.splitlines()[0]} …"""\n'
-    lines[first.lineno - 1 : first.end_lineno] = [short]
-    return "".join(lines)
+    whole = str(ast.get_source_segment(source, node.body[0]))
+    first, *more = whole.splitlines()
+    return source.replace(whole, f'{first} …"""', 1) if more else source
 
 
 def show_source(obj) -> Markdown:
@@ -179,12 +176,10 @@ def plot_action_values(
             greedy = not error and q == Q[y, x].max()
             dx, dy = label_at[action]
             label = f"{round(q, 2) + 0.0:.2f}".replace("-", "−")  # −0.00 とは書きません
-            mark = (
-                {"s": f"{'↑↓←→'[action]}{label}", "bbox": frame}
-                if greedy
-                else {"s": label}
-            )
-            ax.text(x + dx, y + dy, fontsize=11, **mark, **text)
+            if greedy:
+                label = "↑↓←→"[action] + label
+            box = frame if greedy else None
+            ax.text(x + dx, y + dy, label, fontsize=11, bbox=box, **text)
         bomb = "爆弾 −1" if env.reward_map[y, x] == -1 else ""
         name = "スタート" if (y, x) == env.start_state else bomb
         if name:
@@ -195,12 +190,10 @@ def plot_action_values(
     arrow = {"arrowstyle": "simple,head_width=1,head_length=0.7", "color": BLUE}
     size = {"mutation_scale": 18, "shrinkA": 0, "shrinkB": 0}
     for (y, x), (next_y, next_x) in itertools.pairwise(path):
-        dy, dx = next_y - y, next_x - x
+        step = np.array([next_x - x, next_y - y])
         # マスの境で、数のないところ
-        centre_y = y + 0.5 + dy / 2 + 0.3 * (dy == 0)
-        centre_x = x + 0.5 + dx / 2 + 0.28 * (dx == 0)
-        tip = (centre_x + dx * 0.15, centre_y + dy * 0.15)
-        tail = (centre_x - dx * 0.15, centre_y - dy * 0.15)
+        centre = np.array([x, y]) + 0.5 + step / 2 + (0.28, 0.3) * (step == 0)
+        tip, tail = centre + 0.15 * step, centre - 0.15 * step
         ax.annotate("", tip, tail, arrowprops={**arrow, **size})
     if len(path):
         y, x = path[-1]
@@ -279,24 +272,15 @@ def video(frames: Sequence[np.ndarray], *, fps: int = 50, alt: str) -> Video:
             )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        options = {
-            "macro_block_size": 2,
-            "quality": None,
-            "output_params": ["-crf", "30"],
-        }
-        size = width, height
-        writer = imageio_ffmpeg.write_frames(str(path), size, fps=fps, **options)
+        codec = {"quality": None, "output_params": ["-crf", "30"], "fps": fps}
+        writer = imageio_ffmpeg.write_frames(
+            str(path), (width, height), macro_block_size=2, **codec
+        )
         writer.send(None)
         for frame in [*frames, *[frames[-1]] * fps]:
             writer.send(np.ascontiguousarray(frame))
         writer.close()
         data = path.read_bytes()
-    style = VIDEO_STYLE.format(width=width, height=height + CONTROLS)
-    return Video(
-        data,
-        embed=True,
-        mimetype="video/mp4",
-        width=width,
-        html_attributes='controls loop playsinline preload="auto" '
-        f'style="{style}" aria-label="{html.escape(alt)}"',
-    )
+    look = VIDEO.format(width=width, height=height + CONTROLS, alt=html.escape(alt))
+    options: dict[str, Any] = {"embed": True, "mimetype": "video/mp4", "width": width}
+    return Video(data, html_attributes=look, **options)

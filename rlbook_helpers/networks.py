@@ -107,14 +107,7 @@ class QNet1(Model):
 
 
 class QNet2(Model):
-    """第 4 章の Q ネットワーク。状態 → 隠れ層 128 → 隠れ層 128 → 行動価値。
-
-    引数:
-        action_size: 行動の数 A。
-        state_size: 状態の次元 D。
-        hidden_size: 二つの隠れ層の、それぞれのユニットの数。
-        seed: 重みの初期値を決めるシード、または乱数生成器。
-    """
+    """第 4 章の Q ネットワーク。状態 → 隠れ層 128 → 隠れ層 128 → 行動価値。引数の意味は QNet1 と同じです。"""
 
     def __init__(
         self,
@@ -143,11 +136,9 @@ class QNet2(Model):
     def params(self) -> Iterator[Parameter]:
         """重みとバイアスを、入力に近い層から順に返します。"""
         if not self.is_plain:
-            yield from ordered_params(self)
-            return
-        for layer in (self.l1, self.l2, self.l3):
-            yield layer.W
-            yield layer.b
+            return ordered_params(self)
+        l1, l2, l3 = self.l1, self.l2, self.l3
+        return iter((l1.W, l1.b, l2.W, l2.b, l3.W, l3.b))
 
     def forward(self, x: np.ndarray | Variable) -> Variable:
         """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""

@@ -51,12 +51,8 @@ class RunningScale:
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """``start`` から ``end`` まで、``steps`` ステップかけて直線で変わり、そのあとは変わらない値。
+    """``start`` から、``steps`` ステップかけて直線で ``end`` になり、そのあとは変わらない値。
 
-    引数:
-        start: ステップ 0 の値。
-        end: ステップ ``steps`` から先の値。
-        steps: 変わるのにかけるステップの数。
     出典:
         ε については Mnih ほか (2015) の Methods。
     """
@@ -118,12 +114,9 @@ class StableDQNAgent(DQNAgent):
             self.learning_start = checks.integer(
                 "learning_start", learning_start, self.batch_size, self.buffer_size + 1
             )
-        if sync_steps is not None:
-            checks.integer("sync_steps", sync_steps, 1)
+        checks.counts(sync_steps=sync_steps, average_start=average_start)
         if error_limit is not None:
             checks.positive("error_limit", error_limit)
-        if average_start is not None:
-            checks.integer("average_start", average_start, 1)
         normalize = checks.flag("normalize", normalize)
         self.scale = RunningScale(self.state_size) if normalize else None
         self.n_step_returns = NStepReturns(n_steps, self.gamma)
@@ -205,11 +198,9 @@ class StableDQNAgent(DQNAgent):
     def next_value(self, next_state: np.ndarray) -> np.ndarray:
         """次の状態 (B, D) の価値 (B,) を、target_rule のとおりに見積もります。
 
-        max: ターゲットネットワークの最大 (DQN)。
-        double: オンラインネットワークが選ぶ行動の、ターゲットネットワークの値
-            (Double DQN、van Hasselt ほか, 2016)。オンラインネットワークの値のほうが小さければ、
-            差の pessimism 倍だけ小さくします。Fujimoto ほか (2018) が、独立に学習した二つの小さいほうを
-            使うことを、一つとその古い写しで、割合をつけて行います。
+        max はターゲットネットワークの最大、double はオンラインネットワークが選ぶ行動の、
+        ターゲットネットワークの値 (van Hasselt ほか, 2016) です。pessimism は、独立に学習した二つの
+        小さいほうを使うこと (Fujimoto ほか, 2018) を、一つとその古い写しで、割合をつけて行います。
         """
         if self.target_rule == "max":
             return super().next_value(next_state)

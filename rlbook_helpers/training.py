@@ -36,8 +36,7 @@ class TrainingRecord:
 
     returns: list[float] = field(default_factory=list)  # 報酬の合計
     lengths: list[int] = field(default_factory=list)  # ステップ数
-    # 損失の平均。一度も更新しなかったエピソードは NaN
-    average_losses: list[float] = field(default_factory=list)
+    average_losses: list[float] = field(default_factory=list)  # 損失の平均
 
 
 class Episode(NamedTuple):
@@ -106,15 +105,13 @@ def train(
     学習のあいだだけ、行列の積を 1 スレッドで計算します。この本の小さなネットワークでは、
     スレッドを増やしても速くならず、ほかの仕事とコアを奪いあうだけだからです。
 
-    ターゲットネットワークは、エピソード 1, 1 + sync_interval, 1 + 2 sync_interval, … の終わりに
-    同期します。
-
     引数:
         env: 環境。
         agent: エージェント。
         episodes: エピソードの数。これか steps のどちらか一つを渡します。
         steps: ステップの数。最後のエピソードは途中で終わることがあり、そのときは記録に入れません。
-        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。None なら同期しません。
+        sync_interval: ターゲットネットワークを同期する間隔 (エピソード)。エピソード 1、
+            1 + sync_interval、… の終わりに同期します。None なら同期しません。
         seed: 最初の env.reset に渡すシード。
         report_interval: 途中経過を一行で表示する間隔 (エピソード)。None なら表示しません。
         on_step: 更新のたびに、学習を始めてから何ステップ目かと、エピソードがそこで終わったかを渡して
@@ -126,10 +123,7 @@ def train(
     """
     checks.length(episodes, steps)
     env = checked(env, agent)
-    if sync_interval is not None:
-        checks.integer("sync_interval", sync_interval, 1)
-    if report_interval is not None:
-        checks.integer("report_interval", report_interval, 1)
+    checks.counts(sync_interval=sync_interval, report_interval=report_interval)
 
     num_steps = step = 0  # 終わったエピソードまでと、いままでのステップ数
 
