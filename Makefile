@@ -80,12 +80,13 @@ figures: venv ## 動く図のデータと、その代わりの絵を書きなお
 	@$(BIN)/python tools/figures
 
 policies: venv ## 章と、動く図で使う方策を学習しなおす
-	@$(BIN)/python -m rlbook_helpers.experiments policy lander --seed 50 --at 50000 200000 \
+	@$(BIN)/python -m rlbook_helpers.experiments policy lander --seed 37200 --at 50000 200000 \
 	  --out chapters/data/policies
-	@$(BIN)/python -m rlbook_helpers.experiments policy stable --seed 50 --at 25000 \
+	@$(BIN)/python -m rlbook_helpers.experiments policy stable --seed 37000 --at 25000 \
 	  --out book/figures/policies
-	@$(BIN)/python -m rlbook_helpers.experiments policy original --seed 50 --at 25000 \
+	@$(BIN)/python -m rlbook_helpers.experiments policy original --seed 400 --at 25000 \
 	  --set episodes=None --set steps=25000 --set sync_interval=None --set sync_steps=100 \
+	  --set separate_streams=False \
 	  --out book/figures/policies
 	@$(MAKE) figures
 

@@ -135,6 +135,8 @@ def load(path: Path) -> Policy:
 def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path]:
     """一つのシードを学習させ、at のステップの方策を out に残します。書いたファイルを返します。
 
+    学習は run_seed と同じなので、記録のあるシードなら、その記録の方策です。
+
     例外:
         TypeError: 診療所の患者の設定である。
         ValueError: at が、1 以上、学習のステップ数以下の整数でない。
@@ -142,7 +144,8 @@ def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path
     last = checks.integer("steps", preset.steps, 1)
     at = {checks.integer("at", step, 1, last + 1) for step in at}
     env = preset.make_env()
-    agent = preset.make_agent(env, seed)
+    env_seed, agent_seed = preset.seeds(seed)
+    agent = preset.make_agent(env, agent_seed)
     if not isinstance(agent, StableDQNAgent):
         raise TypeError(f"患者の方策は残せません: {preset}")
     snapshots = {}
@@ -151,7 +154,7 @@ def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path
         if step in at:
             snapshots[step] = of_agent(agent, {"seed": seed, "step": step})
 
-    record = preset.train(env, agent, seed, keep)
+    record = preset.train(env, agent, env_seed, keep)
     paths = []
     for step, policy in sorted(snapshots.items()):
         policy.about.update(

@@ -259,15 +259,13 @@ STABLE = Preset(
     episodes=None,
     sync_interval=None,
     normalize=True,
-    gamma=0.99,
-    lr=0.002,
-    lr_end=0.0003,
+    n_steps=3,
+    gamma=0.995,
+    lr=0.001,
     epsilon=1.0,
     epsilon_end=0.05,
     buffer_size=100_000,
     sync_steps=50,
-    target_rule="double",
-    pessimism_end=0.5,
     average_steps=3_000,
 )
 # stable と違うのは、環境とステップの数だけです

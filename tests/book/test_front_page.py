@@ -10,10 +10,10 @@ import pytest
 
 import colab  # book/_ext/colab.py
 from built import CHAPTERS, ROOT
+from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.records import load
 
 RUNS = ROOT / "chapters" / "data" / "runs"
-STABLE = ["05_leave_one_out", "05_certificate", "05_peers"]
 
 
 @pytest.fixture
@@ -34,22 +34,12 @@ def rows() -> list[list[str]]:
     assert set(names.values()) == {path.stem for path in (RUNS / "05_peers").glob("*")}
     found = []
     for name, arm in names.items():
-        records = [RUNS / f"05_peers/{arm}.jsonl"]
-        if arm == "stable":  # every record of these settings
-            records = [
-                path
-                for path in RUNS.rglob("stable.jsonl")
-                if path.parent.name in STABLE
-            ]
-        runs = [
-            json.loads(line)
-            for path in sorted(records)
-            for line in path.read_text("utf-8").splitlines()[1:]
-        ]
+        plan = "05_confirmation" if arm == "stable" else "05_peers"
+        lines = (RUNS / f"{plan}/{arm}.jsonl").read_text("utf-8").splitlines()
+        runs = [json.loads(line) for line in lines[1:]]
         solved = sum(np.mean(run["evaluation"]) >= 475 for run in runs)
         steps, seconds = (
-            np.median([run[what] for run in runs[-20:]])
-            for what in ("steps", "seconds")
+            np.median([run[what] for run in runs]) for what in ("steps", "seconds")
         )
         found.append(
             [name, f"{solved} / {len(runs)}", f"{steps:,.0f}", f"{seconds:.0f}"]
@@ -71,17 +61,16 @@ def test_results_on_page_and_in_readme_match_the_records(page):
 
 
 def test_first_page_counts_every_fresh_seed_of_stable():
-    """All records with the settings of `stable` on CartPole, but one that runs recorded seeds again."""
-    stable = load(RUNS / "05_leave_one_out/stable.jsonl").preset
-    ignored = {"checkpoint_steps": None, "separate_streams": False}
-    same = dataclasses.replace(stable, **ignored)
+    """All records with the settings of `stable` on CartPole, but those that tuned it."""
+    same = dataclasses.replace(PRESETS["stable"], checkpoint_steps=None)
     found = set()
     for path in RUNS.rglob("*.jsonl"):
         if path.parent.name != "05_peers":
-            preset = load(path).preset
-            if dataclasses.replace(preset, **ignored) == same:
+            preset = dataclasses.replace(load(path).preset, checkpoint_steps=None)
+            kept = {"curve_interval": 1, "separate_streams": True}
+            if dataclasses.replace(preset, **kept) == same:
                 found.add(path.parent.name)
-    assert found | {"05_peers"} == {*STABLE, "05_again", "05_processors"}
+    assert {name for name in found if "tuning" not in name} == {"05_confirmation"}
 
 
 def test_links_to_begin_lead_to_chapter_and_setup(page, soups):

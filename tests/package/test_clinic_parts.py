@@ -283,7 +283,7 @@ def test_overhearing_leaves_the_network_as_it_was():
 
 def test_gamma_is_changed_wherever_the_agent_keeps_it():
     agent = Case(preset("stable")).fresh().agent
-    assert agent.gamma == agent.n_step_returns.gamma == 0.99
+    assert agent.gamma == agent.n_step_returns.gamma == 0.995
     agent = Subject(Case(preset("stable")), 0.8).agent
     assert agent.gamma == agent.n_step_returns.gamma == 0.8
 

@@ -258,9 +258,11 @@ def test_original_preset_is_the_agent_of_chapter_4():
 
 
 def test_preset_turns_its_ends_into_schedules():
-    agent = PRESETS["stable"].make_agent(gym.make("CartPole-v1"), 0)
+    ends = {"lr_end": 0.0003, "pessimism_end": 0.5, "target_rule": "double"}
+    preset = dataclasses.replace(PRESETS["stable"], **ends)
+    agent = preset.make_agent(gym.make("CartPole-v1"), 0)
     assert agent.schedules == {
-        "lr": LinearSchedule(0.002, 0.0003, 25_000),
+        "lr": LinearSchedule(0.001, 0.0003, 25_000),
         "epsilon": LinearSchedule(1.0, 0.05, 5_000),
         "pessimism": LinearSchedule(0.0, 0.5, 25_000),
     }
@@ -581,7 +583,7 @@ def test_arm_option_selects_from_every_plan(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("gamma=0.99", "", "gamma"),
+        ("gamma=0.995", "", "gamma"),
         (f"settings = '''{SETTINGS}'''", "", "settings"),
         ('seeds = "0-1"', 'seeds = "1-0"', "1-0"),
         ("steps=40", "stops=40", "stops"),
