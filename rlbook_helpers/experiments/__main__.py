@@ -4,6 +4,7 @@ python -m rlbook_helpers.experiments run stable --seeds 0-39 --jobs 2 --out runs
 python -m rlbook_helpers.experiments plan plans/04_target_network.toml --jobs 2 --out runs
 python -m rlbook_helpers.experiments settings stable --set gamma=0.995
 python -m rlbook_helpers.experiments policy lander --seed 60 --at 50000 200000 --out policies
+python -m rlbook_helpers.experiments certificate my_dqn.py --seeds 0-19 --jobs 2
 python -m rlbook_helpers.experiments summary runs
 python -m rlbook_helpers.experiments repair runs/stable.jsonl
 """
@@ -19,6 +20,7 @@ from tabulate import tabulate
 
 from rlbook_helpers import checks
 from rlbook_helpers.experiments import plans, policies
+from rlbook_helpers.experiments.certificate import certify
 from rlbook_helpers.experiments.files import check_names, explained, probe
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.records import load_readable, summarize
@@ -92,6 +94,19 @@ def _policy(arguments) -> int:
     return 0
 
 
+def _certificate(arguments) -> int:
+    page, results = certify(
+        arguments.file,
+        plans.parse_seeds(arguments.seeds),
+        env_id=arguments.env,
+        steps=plans.parse_integer("--steps", arguments.steps, 1),
+        jobs=plans.parse_integer("--jobs", arguments.jobs, 1, MOST_JOBS + 1),
+        out=arguments.out,
+    )
+    print(f"{results.seeds} 個のうち {results.solved} 個のシードで解けました: {page}")
+    return 1 if results.failed else 0
+
+
 def _summary(arguments) -> int:
     records, errors = load_readable(arguments.dir)
     rows = []
@@ -145,7 +160,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
-        required=True, metavar="run | plan | settings | policy | summary | repair"
+        required=True,
+        metavar="run | plan | settings | policy | certificate | summary | repair",
     )
     settings = ", ".join(plans.FIELDS)
     run = commands.add_parser("run", help="学習して評価する")
@@ -178,6 +194,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_argument(
             "--set", action="append", default=[], metavar="NAME=VALUE", help=settings
         )
+    certificate = commands.add_parser(
+        "certificate", help="自分のプログラムを学習させ、証明書のページを作る"
+    )
+    certificate.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="make_agent(seed) か program と、あれば train_agent(env, agent) を定義したファイル",
+    )
+    certificate.add_argument("--seeds", required=True, help="新しいシード。0-19 など")
+    certificate.add_argument("--env", default="CartPole-v1", help="環境の名前")
+    certificate.add_argument("--steps", default="25000", help="学習のステップ数")
+    certificate.add_argument("--jobs", default="1", help="同時に走らせる数")
+    certificate.add_argument(
+        "--out", type=Path, default=Path("certificate"), help="ページを置くフォルダ"
+    )
+    certificate.set_defaults(command=_certificate)
     summary = commands.add_parser("summary", help="結果をまとめる")
     summary.add_argument("dir", type=Path, metavar="DIR")
     summary.add_argument("--json", action="store_true")
