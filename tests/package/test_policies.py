@@ -301,9 +301,7 @@ def test_steps_outside_the_training_are_refused(at, tmp_path):
 
 
 IN_STEPS = {"episodes": None, "steps": 25_000, "sync_interval": None, "sync_steps": 100}
-CHAPTER_4 = dataclasses.replace(
-    PRESETS["original"], separate_streams=False, **IN_STEPS
-)
+CHAPTER_4 = dataclasses.replace(PRESETS["original"], separate_streams=False, **IN_STEPS)
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ PLANS = {
     if path.stem not in ("seeds", "05_peers")
     and (DATA / "runs" / path.stem).exists()  # else announced, and not run yet
 }
-# Tuning that was stopped when its rule could no longer be met
+# Tuning that was stopped when its rule could no longer be met; arms of a grid that wait for their turn
 UNFINISHED = ("05_tuning_bare", "05_tuning_choice", "05_tuning_average")
-UNFINISHED += ("05_tuning_steps", "05_tuning_steps_lander")
+UNFINISHED += ("05_tuning_steps", "05_tuning_steps_lander", "05_ridge_lander")
 ARMS = [
     (plan, arm)
     for plan in PLANS
