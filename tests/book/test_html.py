@@ -147,6 +147,7 @@ def test_folded_code_is_labelled_and_shows_its_output(soups, chapter):
             imports = "setup" in cell["metadata"]["tags"]
             words = "準備のコード" if imports else "確かめるコード"
             words = "図のコード" if draws else words
+            words = cell["metadata"].get("mystnb", {}).get("code_prompt_show", words)
             assert fold.select_one("summary .collapsed").text == words
             assert not fold.select(".cell_output")
             assert bool(container.find("figure")) == draws

@@ -98,8 +98,11 @@ def smallest_text(svg: Path) -> float:
 
 def test_words_of_figures_are_legible_on_a_phone(chapter):
     """At 360 pixels, in place or enlarged: at least 11 pixels high."""
+    unfold(chapter)
     for _ in widths(chapter, 360):
         for live in chapter.locator("article figure .live").all():
+            live.scroll_into_view_if_needed()
+            live.locator("button").first.wait_for()
             assert min(live.locator("*").evaluate_all(SIZES)) >= 11
         figures = chapter.locator("article figure:has(img)").evaluate_all(ENLARGE)
         assert figures
