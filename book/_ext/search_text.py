@@ -1,30 +1,33 @@
 """Sphinx extension: the text of the pages, section by section, for book/static/search.js.
 
 Sphinx indexes words, but the words of a Japanese query are often segmented differently on the page.
-Search the text itself instead, which also gives excerpts without a web server. Fifteen pages are 135 KB
-of compressed text.
+Search the text itself instead, which also gives excerpts without a web server. Fifteen pages are 160 KB
+of compressed text. With it go the names that one thing has: γ, gamma, ガンマ and 割引率.
 """
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Comment, Tag
 from sphinx.search import SearchLanguage
 
 OUTPUT = "search_text.js"
+WORDS = "book/search_words.toml"
+GLOSSARY, SYMBOLS = "book/glossary.html", "book/notation.html"
 # Quizzes contain wrong answers.
-NOT_TEXT = "script, style, .headerlink, div.math, .quiz"
+NOT_TEXT = "script, style, summary, .headerlink, div.math, .quiz"
 # Elements that start and end a line; no match spans two lines.
 BLOCKS = set(
     "h1 h2 h3 h4 h5 h6 p div section figure figcaption ul ol li dl dt dd table tr pre "
     "details summary".split()
 )
-SYMBOLS = dict(
+LETTERS = dict(
     zip(
-        "alpha gamma lambda varepsilon theta tau partial sum sqrt pm times cdot approx ne "
+        "alpha gamma lambda varepsilon theta tau pi sigma partial sum sqrt pm times cdot approx ne "
         "leftarrow circ lvert rvert max min".split(),
-        "α γ λ ε θ τ ∂ ∑ √ ± × · ≈ ≠ ← ° | | max min".split(),
+        "α γ λ ε θ τ π σ ∂ ∑ √ ± × · ≈ ≠ ← ° | | max min".split(),
         strict=True,
     )
 )
@@ -32,7 +35,7 @@ SYMBOLS = dict(
 
 def plain_formula(tex: str) -> str:
     """Roughly what a reader sees: ``\\(\\gamma \\max_{a'} Q\\)`` is "γ max_a' Q"."""
-    text = re.sub(r"\\([A-Za-z]+|.)", lambda m: SYMBOLS.get(m[1], ""), tex)
+    text = re.sub(r"\\([A-Za-z]+|.)", lambda m: LETTERS.get(m[1], ""), tex)
     text = text.replace("^-", "⁻")
     return re.sub(r"[{}]", "", text.replace("}{", "/"))
 
@@ -109,17 +112,39 @@ class Page:
                     self.end_line()
 
 
-def read_page(path: Path, url: str) -> dict:
-    soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-    return Page(url, soup.find("article")).record
+def names_of(articles: dict[str, Tag], words: dict[str, list[str]]) -> list[list[str]]:
+    """Lists of names for one thing, the book's own first.
+
+    The terms of the glossary, the words that it advises against, the symbols and the code of what the
+    tables of symbols call just by a term (but no single Latin letter), and the given words.
+    """
+    terms = map(plain, articles[GLOSSARY].select("dl.glossary dt"))
+    names = {name: [name] for name in [*terms, *words]}
+    for row in articles[GLOSSARY].select("tbody tr"):
+        used, unused = map(plain, row("td"))
+        names[used] += unused.split("、")
+    for row in articles[SYMBOLS].select("tbody tr"):
+        *symbols, meaning = map(plain, row("td")[:3])
+        if meaning in names:
+            names[meaning] += re.findall(
+                r"[A-Za-z]\w*[A-Za-z]|[α-ω]", " ".join(symbols)
+            )
+    for name, others in words.items():
+        names[name] += others
+    return [list(dict.fromkeys(group)) for group in names.values()]
 
 
 def write_search_text(app, exception):
     if exception or app.builder.name != "html":
         return
-    urls = [app.builder.get_target_uri(name) for name in sorted(app.env.found_docs)]
-    pages = [read_page(Path(app.outdir, url), url) for url in urls]
-    text = json.dumps(pages, ensure_ascii=False, separators=(",", ":"))
+    articles = {}
+    for url in map(app.builder.get_target_uri, sorted(app.env.found_docs)):
+        html = Path(app.outdir, url).read_text(encoding="utf-8")
+        articles[url] = BeautifulSoup(html, "html.parser").find("article")
+    pages = [Page(url, article).record for url, article in articles.items()]
+    words = tomllib.loads(Path(app.srcdir, WORDS).read_text(encoding="utf-8"))
+    index = {"names": names_of(articles, words), "pages": pages}
+    text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     Path(app.outdir, OUTPUT).write_text(f"Search.setIndex({text});\n", encoding="utf-8")
 
 

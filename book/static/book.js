@@ -18,6 +18,8 @@ document.addEventListener("DOMContentLoaded", () => {
   label('nav[aria-label="Page"]', "このページの目次");
   // The visible text of a folded solution says it better.
   document.querySelectorAll("summary[aria-label]").forEach((e) => e.removeAttribute("aria-label"));
+  // No longer word is in the book, and servers refuse long addresses.
+  document.querySelectorAll("input[name=q]").forEach((e) => { e.maxLength = 200; });
   // docutils calls a bibliography a list whose entries are no list items.
   document.querySelectorAll(".citation-list[role=list]").forEach((e) => e.removeAttribute("role"));
 });

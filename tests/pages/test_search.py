@@ -1,13 +1,26 @@
 """The search of the built book."""
 
 import re
+import tomllib
 import unicodedata
 
 import pytest
 
-from built import HTML, PAGES, address, squeeze, watched_tab, weekly, widths
+from built import (
+    HTML,
+    PAGES,
+    ROOT,
+    address,
+    settle,
+    squeeze,
+    watched_tab,
+    weekly,
+    widths,
+)
 
 GLOSSARY = "book/glossary.html"
+NUMBER = re.compile(r"^[\d.]+\. ")
+QUERIES = tomllib.loads((ROOT / "tests/search_queries.toml").read_text("utf-8"))
 # The book writes these, if need be with a space, in other letters or in another width.
 WRITTEN = [
     *[
@@ -25,26 +38,6 @@ WRITTEN = [
     *["DQNAgent", "dqnagent", "ReplayBuffer", "sync_qnet", "get_action", "np.random"],
     *["gymnasium", "NumPy", "float32", "Linear", "ReLU", "Acrobot", "reset()"],
 ]
-# The parts of these stand apart: found are the pages that have all of them.
-TOGETHER = {
-    "ターゲットネットワーク 同期": ["ターゲットネットワーク", "同期"],
-    "ターゲットネットワークの同期": ["ターゲットネットワーク", "同期"],
-    "DQN 学習率": ["DQN", "学習率"],
-    "DQN学習率": ["DQN", "学習率"],
-    "dqn　学習率": ["DQN", "学習率"],
-    "DQN、学習率": ["DQN", "学習率"],
-    "「経験再生」": ["経験再生"],
-    "Q 学習 割引率": ["Q 学習", "割引率"],
-    "経験再生バッファ": ["経験再生", "バッファ"],
-    "最適行動価値関数": ["最適", "行動価値", "関数"],
-    "過大評価の行動価値": ["過大評価", "行動価値"],
-    "方策オフ型 経験再生": ["方策オフ型", "経験再生"],
-    "ブートストラップ 信頼区間": ["ブートストラップ", "信頼区間"],
-    "勾配降下法と学習率": ["勾配降下法", "学習率"],
-    "グリッドワールド 報酬": ["グリッドワールド", "報酬"],
-    "計算グラフ 逆伝播": ["計算グラフ", "逆伝播"],
-    "gymnasium 倒立振子": ["gymnasium", "倒立振子"],
-}
 # What somebody types whose program does not learn: the page 学習しないときに is the first result.
 SYMPTOMS = [
     *[
@@ -71,24 +64,16 @@ SYMPTOMS = [
     *["loss not decreasing", "Q values diverge", "catastrophic forgetting"],
 ]
 NONSENSE = [
-    *[
-        "ぬるぽ帝国xyzzy",
-        "ざくろ変換器",
-        "qwxyz",
-        "xyzzy",
-        "ほげふがぴよ",
-        "ヌルポッチャン",
-    ],
-    *[
-        "モケケピロピロ",
-        "ゾルゲンキーフ",
-        "帝国",
-        "行動価値帝国",
-        "DQNヌルポ",
-        "DQN xyzzy",
-    ],
-    *["バッファロー", "行動猫", "%$#", ".*", "<b>"],
+    *["ぬるぽ帝国xyzzy", "qwxyz", "xyzzy", "ほげふがぴよ"],
+    *["ヌルポッチャン", "モケケピロピロ", "ゾルゲンキーフ", "帝国", "バッファロー"],
 ]
+PARTLY = {
+    "行動価値帝国": "帝国",
+    "DQNヌルポ": "ヌルポ",
+    "DQN xyzzy": "xyzzy",
+    "行動猫": "猫",
+}
+SIGNS = ["%$#", ".*", "(?:[", " \u3000 "]
 
 
 def fold(text: str) -> str:
@@ -122,14 +107,22 @@ def texts(browser, articles):
 
 @pytest.fixture(scope="module")
 def terms(articles):
-    """Each term of the glossary with the pages that introduce it, where it is in bold."""
+    """Each term of the glossary with the pages that introduce it: in bold, or in their title."""
     bold = {
         name: {fold(element.text) for element in article.select("strong")}
         for name, article in articles.items()
     }
+    titles = {name: fold(article.h1.text) for name, article in articles.items()}
     names = [dt.contents[0] for dt in articles[GLOSSARY].select("dl.glossary dt")]
     assert len(names) > 50
-    return {term: {name for name in bold if fold(term) in bold[name]} for term in names}
+    return {
+        term: {
+            name
+            for name in bold
+            if fold(term) in bold[name] or fold(term) in titles[name]
+        }
+        for term in names
+    }
 
 
 class Finder:
@@ -182,7 +175,7 @@ def test_search_finds_all_terms(results, texts, terms):
         found = pages_of(results[term])
         expected = {name for name, text in texts.items() if fold(term) in text}
         if (
-            set(found) != expected
+            not expected <= set(found)
             or GLOSSARY not in found[:3]
             or (introduced and introduced.isdisjoint(found[:3]))
         ):
@@ -195,23 +188,21 @@ def test_search_finds_compounds(finder, texts):
     for query in WRITTEN:
         expected = {name for name, text in texts.items() if fold(query) in text}
         found = pages_of(finder.ask(query))
-        if set(found) != expected or not expected:
+        if not expected <= set(found) or not expected:
             wrong[query] = found
     assert wrong == {}
 
 
-def test_search_splits_other_compounds(finder, texts):
-    wrong = {}
-    for query, words in TOGETHER.items():
-        expected = {
-            name
-            for name, text in texts.items()
-            if all(fold(word) in text for word in words)
-        }
-        found = pages_of(finder.ask(query))
-        if set(found) != expected or not expected:
-            wrong[query] = found
-    assert wrong == {}
+def section_of(result: dict) -> str:
+    """As in search_queries.toml: page/title, without the number."""
+    page = re.search(r"(\w+)\.html", result["href"])[1]
+    return f"{page}/{NUMBER.sub('', result['title'].split(' › ')[-1])}"
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_learners_find_the_section(finder, query):
+    found = [section_of(result) for result in finder.ask(query)]
+    assert not set(QUERIES[query]).isdisjoint(found[:3]), found[:5]
 
 
 @pytest.mark.parametrize("query", SYMPTOMS)
@@ -222,14 +213,26 @@ def test_symptoms_lead_to_the_page_for_them(finder, query):
 def test_search_names_words_without_results(finder):
     for query in NONSENSE:
         assert finder.ask(query) == [], query
-        assert query.split()[-1] in finder.status and "ありません" in finder.status
+        assert "この本にありません" in finder.status, query
+    for query, word in PARTLY.items():
+        assert finder.ask(query)
+        assert f"「{word}」は、この本にありません" in finder.status
+    for query in SIGNS:
+        assert finder.ask(query) == []
+        assert finder.status == "探す言葉を入れてください。"
+
+
+def test_search_says_that_nothing_has_all_words(finder):
+    assert finder.ask("非正規化数 爆弾")
+    assert "すべてがそろう節はありません" in finder.status
+    assert finder.ask("割引率 ガンマ")
+    assert "すべて" not in finder.status
 
 
 def test_results_have_title_excerpt_and_marked_words(results, soups):
-    """One result for a page, with a readable title and an excerpt, the words marked."""
+    """A readable title and an excerpt, the words marked, each section once."""
     for term, found in results.items():
-        pages = pages_of(found)
-        assert len(set(pages)) == len(pages)
+        assert len({result["href"] for result in found}) == len(found)
         assert found[0]["excerpt"]
         for result in found:
             page, _, anchor = result["href"].partition("#")
@@ -237,7 +240,7 @@ def test_results_have_title_excerpt_and_marked_words(results, soups):
             assert "#" not in result["title"] and result["title"].strip()
             assert len(result["excerpt"]) <= 125
             assert result["marked"]
-            assert {fold(mark) for mark in result["marked"]} == {fold(term)}
+        assert fold(term) in {fold(mark) for mark in found[0]["marked"]}
 
 
 @pytest.mark.parametrize("home", [weekly("http"), "file"])
@@ -255,6 +258,32 @@ def test_typed_word_leads_to_its_place(browser, server, home):
         tab.wait_for_selector("article .highlighted")
         assert "非正規化数" in tab.locator("article .highlighted").first.inner_text()
         assert tab.troubles == []
+
+
+@pytest.mark.parametrize("word", ["割引率", "xyzzy"])
+def test_marks_can_be_hidden_where_there_are_some(tab, word):
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    tab.goto(address("chapters/02_before_dqn"))
+    tab.evaluate("word => localStorage.sphinx_highlight_terms = word", word)
+    tab.reload()
+    link, marks = tab.locator(".highlight-link a"), tab.locator("article .highlighted")
+    link.wait_for(state="attached")
+    if word == "割引率":
+        link.click()
+        assert marks.count() == 0
+    else:
+        settle(tab)
+        assert link.is_hidden()
+
+
+def test_long_word_is_cut_where_it_is_typed(tab):
+    tab.goto(address("search"))
+    tab.locator("input[name=q]:visible").click()
+    tab.keyboard.insert_text("猫" * 4_462)
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".search-summary:not(:empty)")
+    assert tab.locator("input[name=q]:visible").input_value() == "猫" * 200
+    assert "ありません" in tab.inner_text(".search-summary")
 
 
 @pytest.mark.parametrize("page", ["book/index", "search"])
@@ -281,7 +310,7 @@ def test_address_with_a_query_shows_its_results(tab, word, found):
     tab.wait_for_selector(".search-summary")
     for _ in widths(tab):
         assert tab.locator("#search-results li:visible").count() > 0 or not found
-        assert ("ありません" in tab.inner_text(".search-summary")) == (not found)
+        assert ("この本にありません" in tab.inner_text(".search-summary")) != found
     assert tab.locator("#search-results li").count() == 0 or found
     assert tab.troubles == []
 
@@ -305,7 +334,7 @@ def test_search_works_without_storage(tab, storage):
     )
     tab.goto(f"{address('search')}?q=Gymnasium")
     tab.wait_for_selector("#search-results li")
-    assert re.search(r"\d+ ページ", tab.inner_text(".search-summary"))
+    assert re.search(r"\d+ か所", tab.inner_text(".search-summary"))
 
 
 LONG = {
@@ -321,7 +350,7 @@ LONG = {
 @pytest.mark.parametrize("query", LONG.values(), ids=LONG)
 def test_any_query_ends(finder, query):
     found = finder.ask(query)
-    assert re.search(f"は {len(found)} ページ|ません|ください", finder.status)
+    assert re.search(f"{len(found)} か所|ません|ください", finder.status)
     assert finder.tab.locator("#search-results h2").inner_text() == "検索結果"
 
 
