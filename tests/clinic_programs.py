@@ -506,6 +506,9 @@ RIGHT = {
     "half squared error": mine(loss=lambda self, q, y: F.mean_squared_error(q, y) / 2),
     "summed error": mine(loss=lambda self, q, y: F.sum((q - y) ** 2)),
     "soft updates": mine(after=blend(0.01), sync_interval=None),
+    "soft updates, slow and seldom": mine(
+        every=4, after=lambda self: self.t % 4 or blend(0.001)(self), sync_interval=None
+    ),
     "sync in update": mine(
         after=lambda self: self.sync_qnet() if self.t % 200 == 0 else None,
         sync_interval=None,
@@ -788,6 +791,10 @@ WRONG = {
         lined(*CHOSEN, "self.rng.random() > self.epsilon"),
         *("actions", "epsilon_size"),
     ),
+    "greedy action of least value": (
+        lined("greedy_action", "argmax", "argmin"),
+        *("actions", "not_greedy"),
+    ),
     # Loop
     "truncated ignored": (
         looped("terminated or truncated", "terminated"),
@@ -824,12 +831,20 @@ WRONG = {
         looped(UPDATE, UPDATE.replace("reward", "min(reward, 1)")),
         *("loop", "reward_changed"),
     ),
+    "reward negated": (
+        looped(UPDATE, UPDATE.replace("reward", "-reward")),
+        *("loop", "reward_changed"),
+    ),
     "other action executed": (
         looped("env.step(action)", "env.step(1 - action)"),
         *("loop", "other_action"),
     ),
     # Replay buffer
     "action one step late": (mine(update=late_action), "buffer", "buffer_place"),
+    "greedy action stored": (
+        lined("update", ADD, ADD.replace("action", "self.greedy_action(state)")),
+        *("buffer", "other_action"),
+    ),
     "reward not stored": (
         lined("update", ADD, ADD.replace("reward", "0.0")),
         *("probe_constant", "reward_changed"),

@@ -20,7 +20,7 @@ import by_hand
 from figure_models import end, follow, policy_of, rewind_data, rewind_points
 from figures import rewind
 from marks import SIGNED
-from rlbook_helpers.clinic.case import PATIENCE
+from rlbook_helpers.clinic.case import FIRST_UPDATE, PATIENCE
 from rlbook_helpers.clinic.examinations import EXAMINATIONS
 from rlbook_helpers.clinic.motion import MOST_UPDATES
 from rlbook_helpers.clinic.patients import PATIENTS
@@ -318,6 +318,7 @@ def names(chapter: str) -> dict:
 
     taken = {"EXAMINATIONS": EXAMINATIONS, "PATIENTS": PATIENTS}
     taken |= {"GAMMA": GAMMA, "PATIENCE": PATIENCE, "MOST_UPDATES": MOST_UPDATES}
+    taken |= {"FIRST_UPDATE": FIRST_UPDATE}
     taken |= {"end": end, "follow": follow, "rewind": rewind}
     shared = {k: v for k, v in (vars(by_hand) | globals()).items() if k[0] != "_"}
     made = {f.__name__: f for f in (printed, table, says, rows_where)}

@@ -14,7 +14,7 @@ from rlbook_helpers.clinic.patients import PATIENTS, UNLISTED
 
 
 def record() -> dict:
-    """患者の名前から、検査の名前から、(結果、見つけたこと)。疑う所も添えます。"""
+    """患者の名前から、検査の名前から、(結果、所見)。疑う所も添えます。"""
     programs = {"healthy": HEALTHY}
     programs |= {name: p.program for name, p in (PATIENTS | UNLISTED).items()}
     found = {name: examine(program) for name, program in programs.items()}

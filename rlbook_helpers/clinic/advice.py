@@ -202,6 +202,11 @@ SUSPECTS = {
         "qs[np.arange(B), action] と、バッファの action",
         "ミニバッチの action を、渡したものと比べる",
     ),
+    "not_greedy": Suspect(
+        "貪欲な行動が、価値の最大ではない",
+        "greedy_action の argmax",
+        "同じ状態の価値と、選んだ行動を印刷する",
+    ),
     "no_exploration": Suspect(
         "探索していない",
         "get_action の if と epsilon",
@@ -264,9 +269,9 @@ def advise(findings: Mapping[str, Finding]) -> str:
     """検査の結果から、次に見る所。"""
     names = suspects(findings)
     if not names:
-        return (
-            "異常は見つかりませんでした。ハイパーパラメータとシードは、それからです。"
-        )
+        if any(finding.passed is None for finding in findings.values()):
+            return "異常は見つかりませんでしたが、調べられなかった検査があります。まず、その所見を読んでください。"
+        return "異常は見つかりませんでした。次に疑うのは、ハイパーパラメータです。"
     lines = []
     for name, lead in zip(names, ("いちばん疑わしいのは", "次に", "その次に")):
         title, look, test = SUSPECTS[name]

@@ -9,7 +9,7 @@ from rlbook_helpers import environments
 from rlbook_helpers.clinic import probes
 from rlbook_helpers.clinic.motion import Motion, watch
 from rlbook_helpers.clinic.program import Misused, Program, Undecided, mismatch
-from rlbook_helpers.clinic.subject import GAMMA, Subject
+from rlbook_helpers.clinic.subject import GAMMA, MOST_STEPS, Subject
 
 FIRST_UPDATE = 3_000  # 学びはじめるのを待つステップ数
 PATIENCE = 800  # これだけ学んでも近づかなければ、あきらめます
@@ -158,7 +158,8 @@ class Case:
     def teach(self, subject: Subject, env, solved, tolerance: float) -> float:
         """Subject.learn と同じですが、同期の間隔に合わせて待ちます。"""
         gap = self.motion.gap() if self.motion else 0
-        return subject.learn(env, solved, tolerance, max(PATIENCE, 3 * gap))
+        waits = max(PATIENCE, 3 * gap), max(MOST_STEPS, 12 * gap)
+        return subject.learn(env, solved, tolerance, *waits)
 
     def learned(self, reward: float, goal: float) -> float:
         """いつも reward をもらう環境で、goal に近づくまで学んだあとの価値。先の価値が混ざらないように、γ を 0 にします。"""

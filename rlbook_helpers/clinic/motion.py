@@ -64,9 +64,11 @@ class Motion:
         """学びはじめたあとの同期が、何回目の更新のあとか。"""
         return [k for k in self.copies if k > 1]
 
-    def gap(self) -> int:
-        """同期の間隔 (更新の数)。まるごとの同期が、なければ 0 です。"""
-        return self.late()[0] if self.late() and not self.shares else 0
+    def gap(self) -> float:
+        """追いつくまでの update の数。少しずつ近づくなら、差がおよそ 0.37 倍になるまで。動かなければ 0 です。"""
+        if self.shares:
+            return min(MOST_UPDATES, self.calls / max(sum(self.shares), 1e-9))
+        return self.late()[0] if self.late() else 0
 
     def is_same(self) -> bool:
         """ターゲットネットワークが、オンラインネットワークそのものか。"""

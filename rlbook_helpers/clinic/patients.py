@@ -247,7 +247,7 @@ PATIENTS = {
     ),
     "gradient_into_target": _agent(
         "ターゲットに勾配を流した",
-        "損失を減らすために、いまの価値を上げるだけでなく、次の価値を下げることもしてしまいます。",
+        "いまの価値を目標に近づけるだけでなく、目標のほうも、いまの価値に近づけてしまいます。",
         DQNAgent.next_value,
         _MAXIMUM,
         "return F.max(self.qnet(next_state), axis=1)",
@@ -261,7 +261,7 @@ PATIENTS = {
     ),
     "reused_array": _loop(
         "状態の配列を、写さずに使いまわした",
-        "バッファの中の状態が、どれも同じ配列を指しているので、新しい状態を書くと、古い遷移の状態まで変わります。",
+        "バッファの中の一つのエピソードの状態が、どれも同じ配列を指しているので、新しい状態を書くと、前の遷移の状態まで変わります。",
         "state = next_state",
         "state[:] = next_state",
         agent_with(DequeBuffer),
@@ -319,7 +319,7 @@ UNLISTED = {
     "reseeded": _unlisted(
         _loop(
             "エピソードのたびに、同じシードで始めた",
-            "どのエピソードも同じ始まりになり、ほかの状態を経験しません。",
+            "どのエピソードも同じ始まりになり、ほかの始まりを経験しません。",
             "state, _ = env.reset(seed=checks.env_seed(seed))",
             "state, _ = env.reset(seed=0)",
         ),

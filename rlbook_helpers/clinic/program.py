@@ -74,7 +74,7 @@ class Finding(NamedTuple):
 
     属性:
         passed: 正常なら True、異常なら False、どちらとも言えないなら None。
-        sentence: 見つけたこと。
+        sentence: 所見。
         result: 正常、異常、前提が合わない、調べられない、のどれか。
         suspects: 異常のときの疑い (advice.SUSPECTS の名前)。三つまで、疑わしい順です。
     """
@@ -190,9 +190,16 @@ def play_episode(program: Program, env: gym.Env, agent, seed: int | None) -> Epi
         raise Misused(
             "train_episode には、train ではなく、一つのエピソードを進める関数を渡してください。"
         )
-    result = program.train_episode(
-        env, agent, **accepted(program.train_episode, seed=seed, max_steps=None)
-    )
+    options = accepted(program.train_episode, seed=seed, max_steps=None)
+    try:
+        inspect.signature(program.train_episode).bind(env, agent, **options)
+    except TypeError as error:
+        raise Misused(
+            "train_episode は、env と agent を渡せば呼べる、一つのエピソードを進める関数にしてください。第 4 章の train なら、"
+            "Program(..., lambda env, agent: train(env, agent, 1, seed=None)) のように、一つずつ進めます: "
+            f"{error}"
+        ) from None
+    result = program.train_episode(env, agent, **options)
     if isinstance(result, Episode):
         return result
     return Episode(float("nan"), 0, float("nan"), True)  # 戻り値は使いません

@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 
 from rlbook_helpers.clinic import probes
-from rlbook_helpers.clinic.program import Misused, Undecided, new_agent, play_episode
+from rlbook_helpers.clinic.program import (
+    Misused,
+    Undecided,
+    mismatch,
+    new_agent,
+    play_episode,
+)
 from rlbook_helpers.dezero_compat import Model, no_grad
 from rlbook_helpers.networks import ordered_params
 
 GAMMA = 0.8  # 検査のときの割引率。0.98 では、掛けたかどうかの違いが小さすぎます
 CHECK = 50  # 覚えたかどうかを調べる間隔 (ステップ)
-MOST_STEPS = 12_000  # 一つの環境で学ぶステップ数の上限
+MOST_STEPS = 12_000  # 一つの環境で学ぶステップ数の上限。同期の間隔が長ければ、延びます
 TARGET_NAMES = ("target", "frozen", "old")
 
 
@@ -188,6 +194,12 @@ class Subject:
             with overheard(network, heard):
                 self.greedy(state)
             if heard and as_array(heard[-1]).size > 1:
+                others = [x for x in self.networks.values() if x is not network]
+                if network is self.target and others:
+                    raise mismatch(
+                        "行動を、ターゲットネットワークの価値で選んでいます。わざとでなければ、"
+                        "get_action と greedy_action が使うネットワークを見てください。"
+                    )
                 self.online, self.reader = network, self._overhear
                 return
         for name in ("qnet", "q_net", "q_values"):
@@ -235,8 +247,8 @@ class Subject:
         env: probes.Probe,
         solved: Callable[[], float],
         tolerance: float,
-        patience: int,
-        most: int = MOST_STEPS,
+        patience: float,
+        most: float = MOST_STEPS,
     ) -> float:
         """小さな環境で、solved が三回続けて tolerance より小さくなるまで学ばせ、その値を返します。
 

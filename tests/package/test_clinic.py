@@ -181,6 +181,10 @@ REFUSED = {
     "no greedy_action": (Program(QNetOnly), r"policy=lambda agent"),
     "a policy that is a number": (mine(policy=lambda agent: 3), "関数を返す.*3"),
     "train as the loop": (Program(Mine, train), "一つのエピソードを進める関数"),
+    "a loop of episodes": (
+        Program(Mine, lambda env, agent, episodes: None),
+        r"train\(env, agent, 1, seed=None\).*'episodes'",
+    ),
     "a loop that does nothing": (Program(Mine, lambda env, agent: None), "env.step"),
     "an action too large": (mine(get_action=lambda *_: 7), "0 から 1 の番号.*7"),
     "an action below 0": (mine(get_action=lambda *_: -1), "0 から 1 の番号.*-1"),

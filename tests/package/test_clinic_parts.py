@@ -3,6 +3,7 @@
 import ast
 import inspect
 import itertools
+import json
 import re
 from types import SimpleNamespace
 
@@ -274,6 +275,15 @@ def test_without_a_target_network_its_values_are_the_online_ones():
     np.testing.assert_array_equal(subject.target_values(state), subject.values(state))
 
 
+def test_agent_that_acts_by_its_target_network_is_told():
+    class Late(Mine):
+        def greedy_action(self, state):
+            return int(self.qnet_target(state[np.newaxis]).data.argmax())
+
+    finding = EXAMINATIONS["program"](Program(Late, play))
+    assert finding.result == "前提が合わない" and "ターゲット" in finding.sentence
+
+
 def test_overhearing_leaves_the_network_as_it_was():
     subject = Case(mine()).fresh()
     before = dict(vars(subject.agent.qnet))
@@ -407,7 +417,8 @@ def test_motion_counts_updates_shares_and_copies():
     up, still = (0.5, 0, True), (0, 0, True)
     motion = moved(still, up, up, still, (0.5, 0.25, True), (0, 0, False))
     assert (motion.calls, motion.learned, motion.copies) == (4, 3, [])
-    assert motion.shares == pytest.approx([0.25]) and motion.gap() == 0
+    assert motion.shares == pytest.approx([0.25]) and motion.gap() == 4 / 0.25
+    assert moved(still, up, up).gap() == 0
     motion = moved(up, up, up, (0, 1, False), up)
     assert motion.copies == [3] == motion.late() and motion.gap() == 3
     assert not motion.shares and not motion.is_same()
@@ -467,7 +478,7 @@ def test_synchronization_judges_a_motion(motion, suspect):
 def test_soft_updates_are_measured():
     motion = Case(mine(after=blend(0.02), sync_interval=None)).motion
     assert np.median(motion.shares) == pytest.approx(0.02, rel=0.05)
-    assert not motion.late() and motion.gap() == 0
+    assert not motion.late() and motion.gap() == pytest.approx(50, rel=0.05)
 
 
 # advice.py
@@ -509,7 +520,8 @@ def test_advice_names_at_most_three_the_first_finding_first():
     for line, name in zip(lines, suspects(found)):
         assert all(text in line for text in SUSPECTS[name])
     assert lines[0].startswith("いちばん疑わしいのは")
-    assert "異常は見つかりません" in advise({"a": healthy(""), "b": none})
+    assert "調べられなかった検査" in advise({"a": healthy(""), "b": none})
+    assert advise({"a": healthy("")}).startswith("異常は見つかりませんでした。")
 
 
 def test_examination_gets_the_seed_and_one_thread():
@@ -524,6 +536,10 @@ def test_examination_gets_the_seed_and_one_thread():
     with threadpool_limits(2, user_api="blas"):
         run(HEALTHY), run(DQNAgent, 3)
     assert seen == [(0, {1}), (3, {1})]
+
+
+def test_exception_outside_the_program_is_nobodys_mistake():
+    assert package.guarded(json.loads)(HEALTHY).result == "調べられない"
 
 
 @pytest.mark.parametrize("name", EXAMINATIONS)
@@ -783,14 +799,14 @@ def test_baselines_are_compared_by_their_means(monkeypatch):
         assert set(played[1]) == {0, 1} and played[2] == [0] * 20
 
 
-@pytest.mark.parametrize(("gap", "sync"), [(0, None), (300, 300)])
+@pytest.mark.parametrize(("gap", "sync"), [(0, None), (300, 300), (1_001, 1_001)])
 def test_teaching_waits_for_synchronizations(gap, sync, monkeypatch):
     waited = []
-    monkeypatch.setattr(Subject, "learn", lambda *them: waited.append(them[-1]))
+    monkeypatch.setattr(Subject, "learn", lambda *them: waited.append(them[-2:]))
     case = Case(mine())
     case.motion = SimpleNamespace(gap=lambda: gap)
     case.teach(Subject(case), None, None, 0.1)
-    assert waited == [max(800, 3 * gap)]
+    assert waited == [(max(800, 3 * gap), max(12_000, 12 * gap))]
 
 
 def test_learning_stops_when_right_three_times_or_without_progress():

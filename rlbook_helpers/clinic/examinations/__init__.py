@@ -7,6 +7,7 @@
 """
 
 import functools
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,8 @@ from rlbook_helpers.clinic.examinations import (
 )
 from rlbook_helpers.clinic.program import Finding, Misused, Program, Undecided, ill
 
-PACKAGE = Path(__file__).parents[2]
+# 読者のものではないコードの場所
+OTHERS = {Path(__file__).parents[2], Path(sysconfig.get_path("stdlib"))}
 
 
 def guarded(examination: Callable[[Case], Finding]) -> Callable[..., Finding]:
@@ -49,7 +51,7 @@ def guarded(examination: Callable[[Case], Finding]) -> Callable[..., Finding]:
 def _told(error: Exception) -> Finding:
     """例外の、読者のプログラムでの場所と、内容。読者のプログラムを通らない例外なら、調べられない、とします。"""
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [f for f in frames if PACKAGE not in Path(f.filename).parents]
+    outside = [f for f in frames if OTHERS.isdisjoint(Path(f.filename).parents)]
     at = next((f for f in reversed(outside) if "site-packages" not in f.filename), None)
     what = f"{type(error).__name__}: {error}"
     if at is None:

@@ -99,6 +99,8 @@ def actions(case: Case) -> Finding:
         )
     if math.isnan(late.epsilon[1]):
         return healthy(f"{text} (epsilon がないので、大きさは調べていません)。")
+    if late.rate > 1 - 0.5 / n:  # 不等号が逆でも、1 - 1 / n までです
+        return ill(f"{text}。貪欲な行動が、価値の最大ではありません。", "not_greedy")
     if late.rate > max(late.epsilon) + 0.1:
         return ill(
             f"{text}が、ε は {late.epsilon[1]:.2f} です。不等号が逆ではありませんか。",

@@ -205,13 +205,13 @@ def _refuse_shaping(strangers: Strangers) -> None:
     """わざと作りかえたらしい報酬なら、前提が合わないとします。
 
     例外:
-        Undecided: 終端の報酬だけが決まった数であるか、報酬がいつも同じ倍になっている。
+        Undecided: 終端の報酬だけが決まった数であるか、報酬がいつも同じ正の数の倍になっている。
     """
     given = {ours for _, ours in strangers.rewards}
     ratios = {round(ours / true, 4) for (true, _), ours in strangers.rewards}
     if strangers.rewards and len(given) == 1 and all(t[4] for t in strangers.rows):
         how = f"終端の報酬を {given.pop():g} に"
-    elif len(strangers.rewards) > 3 and len(ratios) == 1 and ratios != {0.0}:
+    elif len(strangers.rewards) > 3 and len(ratios) == 1 and min(ratios) > 0:
         how = f"報酬を {ratios.pop():g} 倍に"
     else:
         return
@@ -227,6 +227,8 @@ def _buffer_suspects(rows, strangers: Strangers, n: int) -> tuple[str, ...]:
         return "buffer_type", "buffer_place", "reused_array"
     if n > 1:
         return "window", "gamma", "buffer_place"
+    if strangers.parts == ("行動",):
+        return "other_action", "buffer_place", "window"
     zeros = any(not t[0].any() for t in strangers.rows)
     if "状態" in strangers.parts and not zeros:
         return "reused_array", "buffer_place", "buffer_type"

@@ -304,7 +304,8 @@ def pace(case: Case) -> Finding:
             )
     if not any(moved):
         return ill(
-            f"{len(moved):,} ステップのあいだ、重みが一度も動きません。オプティマイザが、このネットワークの重みを持っていますか。",
+            f"{len(moved):,} ステップのあいだ、重みが一度も動きません。学びはじめがもっと遅いだけなら、早めて調べてください。"
+            "そうでなければ、オプティマイザが、このネットワークの重みを持っていますか。",
             "other_network",
         )
     first = moved.index(True)
