@@ -342,6 +342,7 @@ LONG = {
     "a term again and again": "行動価値" * 2_000,
     "many words": "a b " * 5_000,
     "signs": "(?:[" * 2_000,
+    "particles": "もの" * 90 + "ぬ",
     "halves of letters": "\ud83d" * 3_000,
     "nothing": " \u3000 ",
 }
