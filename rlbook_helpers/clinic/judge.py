@@ -7,9 +7,9 @@ import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
-from rlbook_helpers.clinic.examinations import EXAMINATIONS, TITLES, examine
+from rlbook_helpers.clinic.examinations import EXAMINATIONS, TITLES, Findings
 from rlbook_helpers.clinic.patients import PATIENTS, PLACES, UNLISTED, Patient
-from rlbook_helpers.clinic.program import Finding, Program
+from rlbook_helpers.clinic.program import Program
 
 HEALTHY = Program(DQNAgent)  # 第 4 章の正しいプログラム
 # 診断に使う名前から、病名
@@ -139,7 +139,7 @@ def grade(seed: int, round: int, *diagnoses: str) -> Verdict:
         )
     if len(set(given)) < len(given):
         raise ValueError(f"同じ診断が二つあります: {diagnoses!r}")
-    found = examine(program_of(*answer))
+    found = Findings(program_of(*answer))
     if round == 4:
         return _grade_place(answer[0], given[0], found)
     if set(given) == set(answer):
@@ -194,7 +194,7 @@ def _order(round: int, lap: int) -> np.ndarray:
     return np.random.default_rng([round, lap]).permutation(len(ROUNDS[round]))
 
 
-def _grade_place(answer: str, given: str, found: dict[str, Finding]) -> Verdict:
+def _grade_place(answer: str, given: str, found: Findings) -> Verdict:
     """四回戦の判定。"""
     if answer == "healthy":
         if given == "healthy":
@@ -210,7 +210,7 @@ def _grade_place(answer: str, given: str, found: dict[str, Finding]) -> Verdict:
     )
 
 
-def _reason(name: str, found: dict[str, Finding]) -> str:
+def _reason(name: str, found: Findings) -> str:
     """正解のときに、なぜそう言えるか。"""
     if name == "healthy":
         return "正解です。どの検査にも異常がなく、正しいプログラムそのものです。"
@@ -221,11 +221,11 @@ def _reason(name: str, found: dict[str, Finding]) -> str:
     )
 
 
-def _objection(name: str, found: dict[str, Finding], *, alone: bool) -> str:
+def _objection(name: str, found: Findings, *, alone: bool) -> str:
     """違うときに、なぜそう言えるか。alone は、異常が一つだけのとき True です。"""
     denial = f"「{DIAGNOSES[name]}」ではありません。"
     if name == "healthy":
-        shown_by = next(k for k, finding in found.items() if finding.passed is False)
+        shown_by = next(k for k in EXAMINATIONS if found[k].passed is False)
         return f"{denial}検査「{TITLES[shown_by]}」に異常があります: {found[shown_by].sentence}"
     shown_by = SHOWN_BY[name]
     if found[shown_by].passed:
@@ -234,11 +234,11 @@ def _objection(name: str, found: dict[str, Finding], *, alone: bool) -> str:
             f"この患者では異常なしです: {found[shown_by].sentence}"
         )
     if alone:
-        for other, test in EXAMINATIONS.items():
-            finding = test(program_of(name))
-            if finding.passed != found[other].passed:
+        others = Findings(program_of(name))
+        for other in EXAMINATIONS:
+            if others[other].passed != found[other].passed:
                 return (
-                    f"{denial}それなら検査「{TITLES[other]}」は{finding.result}のはずですが、"
+                    f"{denial}それなら検査「{TITLES[other]}」は{others[other].result}のはずですが、"
                     f"この患者では違います: {found[other].sentence}"
                 )
     return (

@@ -252,7 +252,7 @@ def test_exception_is_the_finding_of_one_examination():
         if self.t > 1_000:
             raise KeyError("late")
 
-    found = examine(mine(after=fails_late))
+    found = examine(mine(after=fails_late, sizes=(4, 32, 2), lr=0.003))
     failed = [name for name, finding in found.items() if "KeyError" in finding.sentence]
     assert failed and found["loop"].passed and found["td_targets"].passed
     assert "clinic" in found[failed[0]].sentence and found[failed[0]].suspects

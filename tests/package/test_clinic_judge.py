@@ -148,9 +148,7 @@ def quick(program, names=EXAMINATIONS):
 @pytest.fixture
 def at_once(monkeypatch):
     """The judge without examinations, which take seconds."""
-    monkeypatch.setattr(judge, "examine", functools.cache(quick))
-    tests = {k: lambda program, k=k: quick(program)[k] for k in EXAMINATIONS}
-    monkeypatch.setattr(judge, "EXAMINATIONS", tests)
+    monkeypatch.setattr(judge, "Findings", functools.cache(quick))
 
 
 def answers(round, seeds):
@@ -182,7 +180,7 @@ def test_wrong_diagnosis_is_refused_with_what_speaks_against_it(given, name, at_
     if given != name:
         assert f"「{DIAGNOSES[given]}」ではありません" in verdict.sentence
         (cited,) = [k for k, t in TITLES.items() if f"「{t}」" in verdict.sentence]
-        assert judge.examine(program_of(name))[cited].sentence in verdict.sentence
+        assert judge.Findings(program_of(name))[cited].sentence in verdict.sentence
         assert cited == SHOWN_BY[given if given != "healthy" else name]
         assert name == "healthy" or DIAGNOSES[name] not in verdict.sentence
 

@@ -11,19 +11,20 @@ import scipy.stats
 from dezerogym.gridworld import GridWorld
 
 from rlbook_helpers import DQNAgent, Linear, ReplayBuffer
-from rlbook_helpers.clinic import adapt, examine, judge, probes
+from rlbook_helpers.clinic import adapt, judge, probes
+from rlbook_helpers.clinic.examinations import Findings
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.dezero_compat import F, L, Model, Variable, no_grad, optimizers
 from rlbook_helpers.exercises import CHAPTERS, check, exercises
 from rlbook_helpers.exercises.chapter7 import OtherAgent
 
-examine_once = functools.cache(examine)
+examined_once = functools.cache(Findings)
 
 
 @pytest.fixture(autouse=True)
 def judge_examines_once(monkeypatch):
     """The same patient has the same findings."""
-    monkeypatch.setattr(judge, "examine", examine_once)
+    monkeypatch.setattr(judge, "Findings", examined_once)
 
 
 RIGHT = "正解です。"
@@ -633,7 +634,7 @@ ACCEPTED = {
     "7.3": [["clipped_reward", "最大をとる軸をまちがえた"]],
     "7.4": [SharedAgent],
     "7.5": [remembers, remembers_what_happens],
-    "7.6": [adapted(), adapted(epsilon=None)],
+    "7.6": [adapted(), pytest.param(adapted(epsilon=None), marks=pytest.mark.slow)],
     "7.7": ["TD ターゲット"],
     "8.1": [limit],
     "8.2": [(3.1, 1.1), np.array([2.0, 0.9])],
@@ -763,7 +764,9 @@ REFUSED = [
         "ほかのまちがい",
     ),
     ("7.6", adapted(update="feed"), "broadcast|異常|例外"),
-    ("7.6", adapted(greedy_action="choose"), "評価の方策"),
+    pytest.param(
+        *("7.6", adapted(greedy_action="choose"), "評価の方策"), marks=pytest.mark.slow
+    ),
     ("7.6", adapted(greedy_action=None), "greedy_action"),
     ("7.6", adapted(get_action="best"), "探索していません"),
     ("7.6", adapted(gamma=None), "gamma"),
@@ -925,11 +928,16 @@ NONSENSE += [
 
 def test_every_exercise_is_tested():
     assert [n for k in CHAPTERS for n in exercises(k)] == list(ACCEPTED)
-    assert {number for number, *_ in REFUSED} == set(ACCEPTED) - {"4.6"}
+    assert {getattr(x, "values", x)[0] for x in REFUSED} == set(ACCEPTED) - {"4.6"}
 
 
 @pytest.mark.parametrize(
-    "number, answer", [(k, answer) for k, group in ACCEPTED.items() for answer in group]
+    "number, answer",
+    [
+        pytest.param(k, *getattr(x, "values", [x]), marks=getattr(x, "marks", ()))
+        for k, group in ACCEPTED.items()
+        for x in group
+    ],
 )
 def test_right_answers_pass(capsys, number, answer):
     assert reply(capsys, number, answer) == RIGHT

@@ -85,20 +85,34 @@ EXAMINATIONS = {name: guarded(function) for name, (_, function) in _ALL.items()}
 TITLES = {name: title for name, (title, _) in _ALL.items()}
 
 
+class Findings(dict):
+    """検査の名前から所見への辞書。見たときに、はじめて検査します。
+
+    最初の点検に異常があれば、ほかの検査はしません。
+
+    引数:
+        program, seed: examine と同じです。
+    """
+
+    def __init__(self, program: Program, seed: int = 0):
+        super().__init__()
+        self.case = Case(
+            program if isinstance(program, Program) else Program(program), seed
+        )
+
+    def __missing__(self, name: str) -> Finding:
+        if name != "program" and self["program"].passed is False:
+            found = Undecided("最初の点検に異常があるので、調べません。").finding
+        else:
+            found = EXAMINATIONS[name](self.case.program, self.case.seed, self.case)
+        self[name] = found
+        return found
+
+
 def examine(program: Program, seed: int = 0) -> dict[str, Finding]:
     """すべての検査を行い、検査の名前から結果を返します。advice.advise が、次に見る所を伝えます。
 
     最初の点検で例外が出たら、ほかの検査はしません。
     """
-    if not isinstance(program, Program):
-        program = Program(program)
-    case = Case(program, seed)
-    found = {"program": EXAMINATIONS["program"](program, seed, case)}
-    for name, examination in EXAMINATIONS.items():
-        if name == "program":
-            continue
-        if found["program"].passed is False:
-            found[name] = Undecided("最初の点検に異常があるので、調べません。").finding
-        else:
-            found[name] = examination(program, seed, case)
-    return found
+    findings = Findings(program, seed)
+    return {name: findings[name] for name in EXAMINATIONS}
