@@ -1,4 +1,4 @@
-"""Imports point one way, core <- clinic <- experiments, core <- exercises; README lists what is there."""
+"""Imports point one way, core <- clinic, beyond <- experiments, core <- exercises; README lists what is there."""
 
 import ast
 import re
@@ -14,7 +14,8 @@ README = Path(__file__).parents[2] / "README.md"
 MAY_IMPORT = {
     "core": set(),
     "clinic": {"clinic"},
-    "experiments": {"clinic", "experiments"},
+    "beyond": {"beyond"},
+    "experiments": {"beyond", "clinic", "experiments"},
     "exercises": {"exercises"},
 }
 # Its exercises are about the clinic.
