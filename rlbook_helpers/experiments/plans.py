@@ -8,13 +8,25 @@ import textwrap
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rlbook_helpers import checks
 from rlbook_helpers.experiments.files import check_names
-from rlbook_helpers.experiments.presets import PRESETS, PatientPreset, Preset, preset_of
+from rlbook_helpers.experiments.presets import (
+    KINDS,
+    PRESETS,
+    PatientPreset,
+    kind_of,
+    preset_of,
+)
 
-FIELDS = [field.name for field in dataclasses.fields(PatientPreset)]
+FIELDS = list(
+    dict.fromkeys(
+        field.name
+        for kind in (PatientPreset, *KINDS.values())
+        for field in dataclasses.fields(kind)
+    )
+)
 MOST_SEEDS = 1_000_000  # 一度に走らせるシードの数の上限
 SEED_END = 10**18  # シードは、これより小さい数 (18 桁まで)
 
@@ -23,7 +35,7 @@ class Plan(NamedTuple):
     """一つの計画。"""
 
     texts: dict  # 問い、測るもの、検定、何から何を言うかなど。ファイルにあるすべて
-    arms: dict[str, Preset]  # 条件の名前から設定
+    arms: dict[str, Any]  # 条件の名前から設定
     seeds: list[int]  # どの条件も、同じシードで走らせます
 
 
@@ -60,10 +72,10 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_settings(texts: Iterable[str]) -> dict:
-    """``名前=値`` の並びを、Preset か PatientPreset の属性にします。
+    """``名前=値`` の並びを、Preset などの属性にします。
 
     例外:
-        ValueError: ``名前=値`` の形でない、長すぎる、または Preset にない名前がある。
+        ValueError: ``名前=値`` の形でない、長すぎる、またはどの種類の Preset にもない名前がある。
     """
     settings = {}
     for text in texts:
@@ -84,13 +96,13 @@ def parse_settings(texts: Iterable[str]) -> dict:
     return settings
 
 
-def list_settings(preset: Preset) -> str:
+def list_settings(preset: Any) -> str:
     """計画のファイルの settings に書く、すべての設定。parse_settings の逆です。"""
     text = " ".join(f"{key}={value}" for key, value in vars(preset).items())
     return textwrap.fill(text, 88, break_on_hyphens=False)
 
 
-def find_preset(name: str, settings: dict) -> Preset:
+def find_preset(name: str, settings: dict) -> Any:
     """プリセットに設定を重ね、走らせる前に、悪い値を断ります。
 
     例外:
@@ -105,7 +117,7 @@ def find_preset(name: str, settings: dict) -> Preset:
     return _usable(title, dataclasses.asdict(PRESETS[name]) | settings)
 
 
-def _usable(title: str, settings: dict) -> Preset:
+def _usable(title: str, settings: dict) -> Any:
     """環境とエージェントを作れることを、確かめた設定。"""
     try:
         preset = preset_of(settings)
@@ -124,7 +136,8 @@ def load_plan(path: Path) -> Plan:
     try:
         texts = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         common = parse_settings(_text(texts, "settings").split())
-        if left := [f.name for f in dataclasses.fields(Preset) if f.name not in common]:
+        needed = [field.name for field in dataclasses.fields(kind_of(common))]
+        if left := [name for name in needed if name not in common]:
             raise ValueError(
                 f"settings に、次の設定も書いてください: {', '.join(left)}"
             )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from rlbook_helpers import checks
-from rlbook_helpers.experiments.presets import Preset
 from rlbook_helpers.fused import relu_mlp
 from rlbook_helpers.stable import StableDQNAgent
 
@@ -132,13 +131,13 @@ def load(path: Path) -> Policy:
         raise ValueError(f"{path} は方策のファイルではありません ({error!r})") from None
 
 
-def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path]:
+def record(preset: Any, seed: int, at: Iterable[int], out: Path) -> list[Path]:
     """一つのシードを学習させ、at のステップの方策を out に残します。書いたファイルを返します。
 
     学習は run_seed と同じなので、記録のあるシードなら、その記録の方策です。
 
     例外:
-        TypeError: 診療所の患者の設定である。
+        TypeError: 診療所の患者や、部品を外したエージェントの設定である。
         ValueError: at が、1 以上、学習のステップ数以下の整数でない。
     """
     last = checks.integer("steps", preset.steps, 1)
@@ -147,7 +146,7 @@ def record(preset: Preset, seed: int, at: Iterable[int], out: Path) -> list[Path
     env_seed, agent_seed = preset.seeds(seed)
     agent = preset.make_agent(env, agent_seed)
     if not isinstance(agent, StableDQNAgent):
-        raise TypeError(f"患者の方策は残せません: {preset}")
+        raise TypeError(f"この設定の方策は残せません: {preset}")
     snapshots = {}
 
     def keep(step: int, ended: bool) -> None:

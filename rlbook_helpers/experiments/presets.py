@@ -3,19 +3,25 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
+from rlbook_helpers.beyond.games import play
+from rlbook_helpers.beyond.layer_norm import NormalizedQNet
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.clinic.program import Program
 from rlbook_helpers.environments import agree, size
+from rlbook_helpers.experiments.checkpoints import Checkpoints
 from rlbook_helpers.experiments.choice import CANDIDATES, LastPolicies
+from rlbook_helpers.experiments.parallel import GAMES, ParallelPreset, StreamPreset
 from rlbook_helpers.experiments.tasks import TruncationEnds
+from rlbook_helpers.fused import Adam
 from rlbook_helpers.stable import LinearSchedule, StableDQNAgent
-from rlbook_helpers.training import OnStep, Policy, TrainingRecord, train
+from rlbook_helpers.training import OnStep, Policy, TrainingRecord, evaluate, train
 
 # Preset から、そのままエージェントに渡す引数
 AGENT_OPTIONS = (
@@ -193,6 +199,18 @@ class Preset:
         """学習したエージェントの、評価する方策。"""
         return agent.greedy_action
 
+    def watch(self, agent: DQNAgent, seed: int) -> Checkpoints | None:
+        """途中を測る on_step。測らないなら None。"""
+        if self.checkpoint_steps is None:
+            return None
+        every, env = self.checkpoint_steps, self.make_env()
+        return Checkpoints(agent, env, every=every, seed=seed)
+
+    def evaluate(self, agent: DQNAgent, seed: int) -> np.ndarray:
+        """終わりの方策の、エピソードごとの報酬の合計。"""
+        env, episodes = self.make_env(), self.evaluation_episodes
+        return evaluate(env, self.policy(agent), episodes=episodes, seed=seed)
+
 
 @dataclass(frozen=True)
 class PatientPreset(Preset):
@@ -240,12 +258,69 @@ class PatientPreset(Preset):
         return self.program.policy(agent)
 
 
-def preset_of(settings: Mapping) -> Preset:
+@dataclass(frozen=True)
+class ReplayPreset(Preset):
+    """第 8 章の、経験再生を残した条件。評価は、ParallelPreset と同じやり方です。
+
+    属性:
+        layer_norm: ネットワークに、層正規化を入れるか。はじめの重みは、入れないものと同じです。
+        ほか: Preset と同じです。env_id は GAMES のどれかです。
+    """
+
+    layer_norm: bool = field(kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.flag("layer_norm", self.layer_norm)
+        checks.choice("env_id", self.env_id, tuple(GAMES))
+
+    def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
+        """この設定のエージェントを作ります。"""
+        agent = super().make_agent(env, seed)
+        if self.layer_norm:
+            agent.qnet = NormalizedQNet(agent.action_size, agent.state_size, seed=seed)
+            agent.sync_qnet()
+            agent.optimizer = Adam(agent.lr).setup(agent.qnet)
+        return agent
+
+    def evaluate(self, agent: DQNAgent, seed: int) -> np.ndarray:
+        """終わりの方策の、エピソードごとの報酬の合計。すべてのエピソードを、同時に動かします。"""
+        qnet = getattr(agent, "qnet_average", None)
+
+        def policy(states: np.ndarray) -> np.ndarray:
+            return agent.action_values(states, qnet).argmax(axis=1)
+
+        games = GAMES[self.env_id](self.evaluation_episodes)
+        return play(games, policy, np.random.default_rng(seed))
+
+
+# その種類だけが持つ設定の名前から、種類
+KINDS: dict[str, Any] = {
+    "games": ParallelPreset,
+    "kappa": StreamPreset,
+    "layer_norm": ReplayPreset,
+}
+
+
+def kind_of(settings: Mapping) -> Any:
+    """設定の名前から、Preset の種類を見分けます。"""
+    return next((kind for name, kind in KINDS.items() if name in settings), Preset)
+
+
+def preset_of(settings: Mapping) -> Any:
     """dataclasses.asdict の逆。patient=None は患者でない、separate_streams がなければ False の意味です。
 
     例外:
         TypeError, ValueError: 知らない名前がある、または値が正しくない。
     """
+    kind = kind_of(settings)
+    if kind is not Preset:
+        known = {f.name for f in dataclasses.fields(kind)}
+        if unknown := [name for name in settings if name not in known]:
+            own = next(name for name in KINDS if name in settings)
+            message = f"{own} と一緒には決められません: {', '.join(unknown)}"
+            raise ValueError(message)
+        return kind(**settings)
     settings = {"separate_streams": False, **settings}
     patient = settings.pop("patient", None)
     if patient is None:
@@ -269,9 +344,13 @@ STABLE = Preset(
     average_steps=3_000,
 )
 # stable と違うのは、環境とステップの数だけです
-PRESETS = {
+PRESETS: dict[str, Any] = {
     "original": ORIGINAL,
     "stable": STABLE,
     "acrobot": dataclasses.replace(STABLE, env_id="Acrobot-v1", steps=30_000),
     "lander": dataclasses.replace(STABLE, env_id="LunarLander-v3", steps=200_000),
+    # 第 8 章の、部品を外したもの
+    "pqn": ParallelPreset(),
+    "stream": StreamPreset(),
+    "replay": ReplayPreset(**vars(STABLE), layer_norm=False),
 }

@@ -14,36 +14,27 @@ import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from rlbook_helpers.experiments import records, workers
-from rlbook_helpers.experiments.checkpoints import Checkpoints
 from rlbook_helpers.experiments.files import check_names, explained, probe_file
-from rlbook_helpers.experiments.presets import Preset, preset_of
-from rlbook_helpers.training import evaluate, progress_bar
+from rlbook_helpers.experiments.presets import preset_of
+from rlbook_helpers.training import progress_bar
 
 
-def run_seed(preset: Preset, seed: int) -> dict:
+def run_seed(preset: Any, seed: int) -> dict:
     """一つの設定を一つのシードで学習し、最後の貪欲な方策を評価します。
 
     評価と途中の測定は、学習とは別の環境で、重ならないシードから行います。seconds は学習だけの時間です。
     学習の環境とエージェントのシードは、preset.seeds が決めます。途中を測ったら、それが学習曲線になるので、
     エピソードごとの報酬の合計は、はじめの 10 個だけ残します。
     """
-    env, test_env = preset.make_env(), preset.make_env()
+    env = preset.make_env()
     env_seed, agent_seed = preset.seeds(seed)
     agent = preset.make_agent(env, agent_seed)
-    on_step = None
-    if preset.checkpoint_steps:
-        every = preset.checkpoint_steps
-        on_step = Checkpoints(agent, test_env, every=every, seed=2_000_000 + seed)
+    on_step = preset.watch(agent, 2_000_000 + seed)
     with threadpool_limits(1, user_api="blas"):
         start = time.perf_counter()
         record = preset.train(env, agent, env_seed, on_step)
         seconds = time.perf_counter() - start
-        evaluation = evaluate(
-            test_env,
-            preset.policy(agent),
-            episodes=preset.evaluation_episodes,
-            seed=1_000_000 + seed,
-        )
+        evaluation = preset.evaluate(agent, 1_000_000 + seed)
     points = []
     if on_step is not None:
         points, seconds = on_step.points, seconds - on_step.seconds
