@@ -51,39 +51,8 @@ def news(answer) -> str | None:
     )
 
 
-def discount(answer) -> str | None:
-    """2.2: γ = 0.5 のときの、スタートの価値と、爆弾に入る行動の価値。"""
-    start, bomb = answers.numbers(answer, "スタートの価値", "爆弾に入る行動の価値")
-    return fitting(
-        start,
-        0.5**4,
-        [
-            (0.9**4, "γ が 0.9 のままです。"),
-            (
-                0.5**5,
-                "割り引く回数が、一つ多すぎます。一歩目の報酬は、割り引きません。",
-            ),
-            (0.5**3, "割り引く回数が、一つ足りません。"),
-        ],
-        "スタートの価値が違います。最短の道で、報酬 1 が何歩目に出るかを数えてください。",
-    ) or fitting(
-        bomb,
-        -1 + 0.5,
-        [
-            (
-                -1,
-                "爆弾に入ったあとにも、次の一歩があります。爆弾は終端ではありません。",
-            ),
-            (-1 + 0.9, "爆弾のほうの γ が、0.9 のままです。"),
-            (0, "次の一歩の報酬も、割り引いてください。"),
-            (-1 + 0.25, "爆弾からゴールまでは一歩なので、割り引くのは一度だけです。"),
-        ],
-        "爆弾に入る行動の価値が違います。ベルマン最適方程式に、報酬と次の状態の価値を入れてください。",
-    )
-
-
 def shortcut(answer) -> str | None:
-    """2.3: (2, 3) で「左」と「上」が等しくなる、爆弾の報酬。"""
+    """2.2: (2, 3) で「左」と「上」が等しくなる、爆弾の報酬。"""
     return fitting(
         answers.number(answer, "境目の報酬"),
         GAMMA**3 - GAMMA,
@@ -109,7 +78,7 @@ def shortcut(answer) -> str | None:
 
 
 def triad(answer) -> str | None:
-    """2.4: 二つの遷移を一度ずつ学習すると w が何倍になるかと、外した要素。"""
+    """2.3: 二つの遷移を一度ずつ学習すると w が何倍になるかと、外した要素。"""
     names = "何倍か", "外した要素"
     factor, element = answers.items(answer, *names)
     right = (1 + 0.1 * (GAMMA * 2 - 1)) * (1 + 0.1 * 2 * (0 - 2))
@@ -150,59 +119,8 @@ def triad(answer) -> str | None:
     return None
 
 
-def unvisited(answer) -> str | None:
-    """2.5: 選ばなかった組の、学習の前と後の誤差を返す関数。"""
-    form = "unvisited_errors(visits, before, after, right)"
-    reader = answers.function(answer, form)
-    rng = np.random.default_rng(25)
-    before, after = rng.uniform(-1, 1, (2, 3, 4, 4))
-    right = _values(lambda qs: qs.max(axis=-1))
-    # 壁とゴールの回数は、いつも 0 です。爆弾に入る組は、一つだけ選びません
-    visits = rng.integers(0, 3, (3, 4, 4)) * (right > 0)
-    visits[right < 0] = 2
-    visits[1, 2, 3] = 0
-    arguments = visits, before, after, right
-    names = "正しい値が正の組", "爆弾に入る組"
-    found = answers.items(answers.call(reader, *arguments), *names)
-    for group, sign, name in zip(found, (1, -1), names):
-        chosen = (visits == 0) & (np.sign(right) == sign)
-        wanted = np.abs(np.stack([before, after], -1) - right[..., None])[chosen]
-        group = np.reshape(group, (0, 2)) if np.size(group) == 0 else group
-        group = answers.array(group, (-1, 2), name)
-        usual = (
-            (
-                np.abs(np.stack([before, after], -1))[chosen],
-                "誤差は、見積もりと正しい値との差です。",
-            ),
-            (wanted[:, ::-1], "学習の前と後が逆です。"),
-            (
-                (np.stack([before, after], -1) - right[..., None])[chosen],
-                "誤差の大きさ (絶対値) にしてください。",
-            ),
-        )
-        if len(group) == np.sum((visits == 0) & (np.sign(right) >= 0)) > len(wanted):
-            return (
-                "壁とゴールの組も数えています。行動を選ばないマスは、除いてください。"
-            )
-        if len(group) != len(wanted):
-            return f"{name}の数が違います。回数が 0 の組だけを、正しい値の符号で分けてください。"
-        ordered = group[np.lexsort(group.T)]  # 組の並びは、問いません
-        wrong = fitting(
-            ordered,
-            wanted[np.lexsort(wanted.T)],
-            [(w[np.lexsort(w.T)], text) for w, text in usual],
-            f"{name}の誤差が違います。学習の前と後のそれぞれを、正しい値と比べてください。",
-        )
-        if wrong:
-            return wrong
-    empty = answers.call(reader, np.ones_like(visits), before, after, right)
-    if any(np.size(group) for group in answers.items(empty, *names)):
-        return "どの組も選んだときには、どちらも空のはずです。"
-    return None
-
-
 def expected_sarsa(answer) -> str | None:
-    """2.6: 期待 SARSA。ε = 1 の値は、連立方程式の解です。"""
+    """2.4: 期待 SARSA。ε = 1 の値は、連立方程式の解です。"""
     form = "expected_sarsa(epsilon, episodes, alpha, seed)"
     reader = answers.function(answer, form)
     # 偶然がない環境なので、α を大きくしても、ばらつきません
@@ -267,11 +185,4 @@ def _random_values() -> np.ndarray:
     return np.linalg.solve(np.eye(48) - GAMMA * P, r).reshape(3, 4, 4)
 
 
-EXERCISES = {
-    "2.1": news,
-    "2.2": discount,
-    "2.3": shortcut,
-    "2.4": triad,
-    "2.5": unvisited,
-    "2.6": expected_sarsa,
-}
+EXERCISES = {"2.1": news, "2.2": shortcut, "2.3": triad, "2.4": expected_sarsa}

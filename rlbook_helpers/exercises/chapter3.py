@@ -4,7 +4,6 @@ import numpy as np
 
 from rlbook_helpers.exercises import answers
 from rlbook_helpers.exercises.answers import fitting
-from rlbook_helpers.replay_buffer import ReplayBuffer
 
 
 def ring(answer) -> str | None:
@@ -65,29 +64,8 @@ def truncation(answer) -> str | None:
     )
 
 
-def memory(answer) -> str | None:
-    """3.3: 10,000 個の遷移のバイト数。"""
-    n = 10_000
-    return fitting(
-        answers.number(answer, "バイト数"),
-        n * (16 + 16 + 8 + 4 + 4),
-        [
-            (n * 32, "五つの配列をすべて数えましたか。状態の配列は、二つあります。"),
-            (n * 44, "行動は int64 です。"),
-            (n * 52, "報酬と終端は float32 です。"),
-            (n * 56, "報酬と終端は float32 です。"),
-            (n * 80, "状態は float32 です。一つの数は、何バイトですか。"),
-            (n * 88, "float32 の数は、8 バイトではありません。"),
-            (48, "遷移一つの大きさです。遷移は 10,000 個あります。"),
-            (n * 48 / 1000, "単位を、バイトにしてください。"),
-        ],
-        "五つの配列のそれぞれについて、一つの遷移が何バイトかを求め、足してください。",
-        rtol=1e-6,
-    )
-
-
 def uses(answer) -> str | None:
-    """3.4: 一つの遷移が使われる回数の平均と、バッファの大きさによるか。"""
+    """3.3: 一つの遷移が使われる回数の平均と、バッファの大きさによるか。"""
     names = "平均の回数", "バッファの大きさによるか"
     mean, depends = answers.items(answer, *names)
     wrong = fitting(
@@ -112,39 +90,8 @@ def uses(answer) -> str | None:
     return None
 
 
-def blind(answer) -> str | None:
-    """3.5: 行動をすべて 0 にしたバッファを作る関数。"""
-    reader = answers.function(answer, "without_actions(buffer)")
-    rng, n = np.random.default_rng(35), 40
-    buffer = ReplayBuffer(n, 8, seed=0)
-    for _ in range(n + 7):
-        state, next_state = rng.standard_normal((2, 4)).astype(np.float32)
-        buffer.add(state, 1, rng.random(), next_state, bool(rng.random() < 0.3))
-    names = "state", "action", "reward", "next_state", "done"
-    before = {name: getattr(buffer, name).copy() for name in names}
-    result = reader(buffer)
-    if any(not np.array_equal(getattr(buffer, k), before[k]) for k in names):
-        return (
-            "もとのバッファが書きかわりました。新しいバッファを作るか、写してください。"
-        )
-    if not hasattr(result, "num_added"):
-        return "ReplayBuffer を返してください。"
-    if len(result) != n:
-        return "遷移の数が、もとのバッファと違います。"
-    if np.any(result.action):
-        return "0 でない行動が残っています。"
-    for name in ("state", "reward", "next_state", "done"):
-        value = np.asarray(getattr(result, name))
-        if value.shape == before[name].shape and np.array_equal(value, before[name]):
-            continue
-        if np.array_equal(np.sort(value.ravel()), np.sort(before[name].ravel())):
-            return "遷移の順が変わっています。続いた 32 個を測るので、順はそのままにしてください。"
-        return f"行動のほかに、{name} も変わっています。"
-    return None
-
-
 def n_step(answer) -> str | None:
-    """3.6: 一つのエピソードから、n ステップの遷移を作る関数。"""
+    """3.4: 一つのエピソードから、n ステップの遷移を作る関数。"""
     reader = answers.function(answer, "n_step(episode, n, gamma)")
     # 状態は数で代用します。はじめの例は、終端で終わるエピソードです
     for length, n, gamma, ends in [
@@ -228,11 +175,4 @@ def _n_step_wrong(found, episode, n, gamma) -> str | None:
     return None
 
 
-EXERCISES = {
-    "3.1": ring,
-    "3.2": truncation,
-    "3.3": memory,
-    "3.4": uses,
-    "3.5": blind,
-    "3.6": n_step,
-}
+EXERCISES = {"3.1": ring, "3.2": truncation, "3.3": uses, "3.4": n_step}

@@ -1,4 +1,4 @@
-"""第 4 章の演習。4.6 (本を閉じて書く) は、長いので from_memory.py にあります。"""
+"""第 4 章の演習。4.5 (本を閉じて書く) は、長いので from_memory.py にあります。"""
 
 import numpy as np
 
@@ -91,32 +91,8 @@ def no_mask(answer) -> str | None:
     return None
 
 
-def horizon(answer) -> str | None:
-    """4.4: 打ち切りの直前の状態に教える、二通りの TD ターゲット。"""
-    names = "正しいもの", "打ち切りを終端とみなしたもの"
-    right, mistaken = answers.numbers(answer, *names)
-    value = 1 / (1 - GAMMA)
-    if answers.close(mistaken, value) and answers.close(right, 1):
-        return "二つが逆です。"
-    return fitting(
-        right,
-        1 + GAMMA * value,
-        [
-            (1 + value, "次の状態の価値を、割り引いていません。"),
-            (GAMMA * value, "いまの報酬を、足していません。"),
-            (1, "打ち切りの先にも、価値があります。"),
-        ],
-        "正しいものが違います。報酬と、割り引いた次の状態の価値とを足してください。",
-    ) or fitting(
-        mistaken,
-        1,
-        [(0, "いまの報酬は受けとっています。")],
-        "打ち切りを終端とみなしたものが違います。何が消えますか。",
-    )
-
-
 def latest(answer) -> str | None:
-    """4.5: 無作為に選ばず、最も新しい 32 個から学ぶエージェントのクラス。"""
+    """4.4: 無作為に選ばず、最も新しい 32 個から学ぶエージェントのクラス。"""
     agent = answers.class_(answer, "LatestAgent")(seed=0)
     if not hasattr(agent, "learn"):
         return "learn がありません。ReplayAgent のサブクラスにして、update だけを書きかえてください。"
@@ -174,7 +150,6 @@ EXERCISES = {
     "4.1": flow,
     "4.2": ceiling,
     "4.3": no_mask,
-    "4.4": horizon,
-    "4.5": latest,
-    "4.6": from_memory,
+    "4.4": latest,
+    "4.5": from_memory,
 }

@@ -1,4 +1,4 @@
-"""演習 4.6: 何も見ずに書いた DQN を、DQNAgent と外側から順に比べ、違う行を名指しします。
+"""演習 4.5: 何も見ずに書いた DQN を、DQNAgent と外側から順に比べ、違う行を名指しします。
 
 はじめの重み、行動、学習の始まり、損失、一回の更新、二回目からの更新、同期、倒立振子の順です。先に違った
 所で止まるので、その前までは正しいとわかっています。損失が違えば、よくあるまちがいの一つ一つで損失を計算
@@ -22,7 +22,7 @@ FORM = "(__init__(self, seed)、get_action、update、sync_qnet を持つもの)
 
 
 def from_memory(answer) -> str | None:
-    """4.6: クラスを、パッケージの DQNAgent と比べます。"""
+    """4.5: クラスを、パッケージの DQNAgent と比べます。"""
     make = answers.class_(answer, FORM)
     stages = _initial, _forward, _actions, _start, _loss, _step, _repeated, _sync
     for stage in (*stages, _size, _cartpole):
