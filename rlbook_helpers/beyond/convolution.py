@@ -1,5 +1,6 @@
 """畳み込みと、それを入れた Q ネットワーク。"""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,7 +69,8 @@ class ConvolutionQNet(Model):
 
     引数:
         action_size: 行動の数 A。
-        shape: 画面の形 (C, H, W)。状態は、これを一列にしたもの (B, C * H * W) です。
+        state_size: 状態の次元 D。正方形の画面を layers 枚重ねて、一列にしたものです。
+        layers: 画面の枚数 C。
         filters: 畳み込みの出力の枚数。
         hidden_size: 隠れ層のユニットの数。
         seed: 重みの初期値を決めるシード、または乱数生成器。
@@ -79,7 +81,8 @@ class ConvolutionQNet(Model):
     def __init__(
         self,
         action_size: int,
-        shape: tuple[int, int, int] = (4, 10, 10),
+        state_size: int = 400,
+        layers: int = 4,
         filters: int = 16,
         hidden_size: int = 64,
         *,
@@ -87,12 +90,18 @@ class ConvolutionQNet(Model):
     ):
         super().__init__()
         rng = checks.generator(seed)
-        self.shape = shape
-        inputs = shape[0] * self.size**2
+        side = math.isqrt(checks.integer("state_size", state_size, 1) // layers)
+        if layers * side**2 != state_size or side < self.size:
+            raise ValueError(
+                f"state_size は、一辺が {self.size} 以上の正方形の画面 {layers} 枚の大きさに"
+                f"してください: {state_size!r}"
+            )
+        self.shape = layers, side, side
+        inputs = layers * self.size**2
         W = rng.standard_normal((inputs, filters)) / np.sqrt(inputs)
         self.W = Parameter(W.astype(np.float32), name="W")
         self.b = Parameter(np.zeros(filters, np.float32), name="b")
-        places = (shape[1] - self.size + 1) * (shape[2] - self.size + 1)
+        places = (side - self.size + 1) ** 2
         self.l1 = Linear(filters * places, hidden_size, rng)
         self.l2 = Linear(hidden_size, action_size, rng)
 
@@ -101,7 +110,7 @@ class ConvolutionQNet(Model):
         return ordered_params(self)
 
     def forward(self, x: np.ndarray | Variable) -> Variable:
-        """状態 (B, C * H * W) から、すべての行動の価値 (B, A) を求めます。"""
+        """状態 (B, D) から、すべての行動の価値 (B, A) を求めます。"""
         x = x.reshape(-1, *self.shape)
         h = F.relu(layer_norm(convolve(x, self.W, self.b)))  # (B, O, OH, OW)
         h = F.reshape(h, (len(h), -1))

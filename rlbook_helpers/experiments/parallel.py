@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from rlbook_helpers import checks
+from rlbook_helpers.beyond.breakout import Breakout
+from rlbook_helpers.beyond.convolution import ConvolutionQNet
 from rlbook_helpers.beyond.games import Games, play
 from rlbook_helpers.beyond.layer_norm import NormalizedQNet
 from rlbook_helpers.beyond.poles import Poles
@@ -19,11 +22,16 @@ from rlbook_helpers.networks import QNet2
 from rlbook_helpers.training import OnStep, TrainingRecord, train
 
 # 環境の名前から、それを N 個動かすもの
-GAMES: dict[str, Callable[[int], Games]] = {"CartPole-v1": Poles}
+GAMES: dict[str, Callable[[int], Games]] = {
+    "CartPole-v1": Poles,
+    "rlbook/Breakout-v0": Breakout,
+    "rlbook/BreakoutWithoutTrail-v0": partial(Breakout, trail=False),
+}
 # ネットワークの名前から、(行動の数, 状態の次元, seed=) で作るもの
 NETWORKS: dict[str, Callable[..., Model]] = {
     "plain": QNet2,
     "layer_norm": NormalizedQNet,
+    "convolution": ConvolutionQNet,
 }
 MARK_GAMES = 20  # 途中の測定で、一度に動かす環境の数
 

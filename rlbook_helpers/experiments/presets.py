@@ -353,4 +353,14 @@ PRESETS: dict[str, Any] = {
     "pqn": ParallelPreset(),
     "stream": StreamPreset(),
     "replay": ReplayPreset(**vars(STABLE), layer_norm=False),
+    # 第 9 章のブロックくずし
+    "breakout": ParallelPreset(
+        env_id="rlbook/Breakout-v0",
+        steps=400_000,
+        games=64,
+        gamma=0.995,
+        lr=0.004,
+        epsilon_end=0.02,
+        reward_scale=1.0,
+    ),
 }

@@ -87,3 +87,9 @@ def test_network_looks_at_the_screen():
     seen = Variable(states)
     F.sum(net(seen)).backward()
     assert seen.grad.shape == states.shape and np.abs(seen.grad.data).max() > 0
+
+
+@pytest.mark.parametrize("state_size", [0, 399, 401, 16])
+def test_screens_that_are_no_squares_are_refused(state_size):
+    with pytest.raises(ValueError, match="state_size"):
+        ConvolutionQNet(3, state_size)

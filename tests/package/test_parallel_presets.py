@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from rlbook_helpers.beyond.convolution import ConvolutionQNet
 from rlbook_helpers.beyond.layer_norm import NormalizedQNet
 from rlbook_helpers.beyond.pqn import PQNAgent
 from rlbook_helpers.beyond.stream import StreamQ
@@ -15,12 +16,13 @@ from rlbook_helpers.experiments.presets import PRESETS, Preset, kind_of, preset_
 from rlbook_helpers.experiments.sweeps import run_seed
 from rlbook_helpers.networks import QNet2
 
-NEW = ("pqn", "stream", "replay")
+NEW = ("pqn", "stream", "replay", "breakout")
 SMALL = {"steps": 320, "evaluation_episodes": 3}
 QUICK = {
     "pqn": {**SMALL, "games": 8, "rollout": 4, "checkpoint_steps": 160},
     "stream": SMALL,
     "replay": {**SMALL, "average_steps": 100},
+    "breakout": {**SMALL, "games": 8, "rollout": 4},
 }
 
 
@@ -156,3 +158,18 @@ def test_plan_needs_all_settings_of_its_kind(tmp_path):
     write(settings.replace("rollout=16", ""))
     with pytest.raises(ValueError, match="rollout"):
         plans.load_plan(path)
+
+
+def test_breakout_is_played_on_its_screen():
+    preset = quick("breakout")
+    assert preset.make_env().observation_space.shape == (400,)
+    totals = preset.evaluate(preset.make_agent(preset.make_env(), 0), 5)
+    assert totals.shape == (3,) and (totals >= 0).all()
+    net = quick("breakout", network="convolution").make_agent(None, 0).network
+    assert type(net) is ConvolutionQNet
+    blind = quick("breakout", env_id="rlbook/BreakoutWithoutTrail-v0")
+    assert not blind.make_env().unwrapped.game.trail
+    replay = dataclasses.replace(
+        PRESETS["replay"], env_id="rlbook/Breakout-v0", **SMALL, average_steps=None
+    )
+    assert len(run_seed(replay, 3)["evaluation"]) == 3
