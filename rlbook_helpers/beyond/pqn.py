@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rlbook_helpers import checks
+from rlbook_helpers import checks, fused, networks
 from rlbook_helpers.beyond.games import Games, Step
-from rlbook_helpers.dezero_compat import F, Model, optimizers
+from rlbook_helpers.dezero_compat import F, Model, Variable, optimizers
 from rlbook_helpers.fused import Adam
-from rlbook_helpers.networks import predict
 from rlbook_helpers.stable import LinearSchedule
 from rlbook_helpers.training import OnStep, TrainingRecord, progress_bar
 
@@ -44,6 +43,24 @@ def lambda_returns(
         returns[t] = rewards[t] + gamma * np.where(terminated[t], 0, future)
         following = returns[t]
     return returns
+
+
+def predict(network: Model, states: np.ndarray) -> np.ndarray:
+    """network の行動価値を、計算グラフを作らずに求めます。predict があれば、それを使います。"""
+    if hasattr(network, "predict"):
+        return network.predict(states)
+    return networks.predict(network, states)
+
+
+def q_loss(network: Model, states, actions, targets) -> Variable:
+    """選んだ行動の価値 (B,) と targets (B,) の平均二乗誤差。q_loss があれば、それを使います。"""
+    if hasattr(network, "q_loss"):
+        return network.q_loss(states, actions, targets)
+    if getattr(network, "is_plain", False):
+        return fused.q_loss(network, states, actions, targets)
+    qs = network(states)[np.arange(len(actions)), actions]  # (B,)
+    error = qs - targets.astype(np.float32)  # 勾配も float32 のままです
+    return F.sum(error * error) * np.float32(1 / len(targets))
 
 
 class PQNAgent:
@@ -173,11 +190,7 @@ class PQNAgent:
 
     def fit(self, states, actions, targets) -> None:
         """選んだ行動の価値を、ターゲット (B,) に一歩近づけます。"""
-        qs = self.network(states)[np.arange(len(actions)), actions]  # (B,)
-        error = qs - targets.astype(
-            np.float32
-        )  # 平均二乗誤差。勾配も float32 のままです
-        loss = F.sum(error * error) * np.float32(1 / len(targets))
+        loss = q_loss(self.network, states, actions, targets)
         checks.loss(float(loss.data), self)
         self.network.cleargrads()
         loss.backward()

@@ -12,8 +12,10 @@ from rlbook_helpers import checks
 from rlbook_helpers.agents import DQNAgent
 from rlbook_helpers.beyond.games import play
 from rlbook_helpers.beyond.layer_norm import NormalizedQNet
+from rlbook_helpers.beyond.pqn import q_loss
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.clinic.program import Program
+from rlbook_helpers.dezero_compat import Variable
 from rlbook_helpers.environments import agree, size
 from rlbook_helpers.experiments.checkpoints import Checkpoints
 from rlbook_helpers.experiments.choice import CANDIDATES, LastPolicies
@@ -258,6 +260,14 @@ class PatientPreset(Preset):
         return self.program.policy(agent)
 
 
+class NormalizedAgent(StableDQNAgent):
+    """ネットワークに層正規化のあるエージェント。"""
+
+    def get_loss(self, state, action, target) -> Variable:
+        """StableDQNAgent と同じ損失。"""
+        return q_loss(self.qnet, self.scaled(state), action, target)
+
+
 @dataclass(frozen=True)
 class ReplayPreset(Preset):
     """第 8 章の、経験再生を残した条件。評価は、ParallelPreset と同じやり方です。
@@ -278,6 +288,7 @@ class ReplayPreset(Preset):
         """この設定のエージェントを作ります。"""
         agent = super().make_agent(env, seed)
         if self.layer_norm:
+            agent.__class__ = NormalizedAgent
             agent.qnet = NormalizedQNet(agent.action_size, agent.state_size, seed=seed)
             agent.sync_qnet()
             agent.optimizer = Adam(agent.lr).setup(agent.qnet)

@@ -8,10 +8,10 @@ from rlbook_helpers import train
 from rlbook_helpers.beyond.games import Step, play
 from rlbook_helpers.beyond.layer_norm import LayerNorm, NormalizedQNet, layer_norm
 from rlbook_helpers.beyond.poles import Poles
-from rlbook_helpers.beyond.pqn import PQNAgent, lambda_returns, train_parallel
+from rlbook_helpers.beyond.pqn import PQNAgent, lambda_returns, q_loss, train_parallel
 from rlbook_helpers.beyond.stream import SparseQNet, StreamQ
-from rlbook_helpers.dezero_compat import F, Variable
-from rlbook_helpers.networks import QNet2, predict
+from rlbook_helpers.dezero_compat import F, Model, Variable
+from rlbook_helpers.networks import Linear, QNet2, ordered_params, predict
 
 START = np.array([[0.01, -0.02, 0.03, 0.04]])
 
@@ -55,7 +55,40 @@ def test_normalized_network_is_its_formula_and_starts_as_the_plain_one():
         z = h @ layer.W.data + layer.b.data
         z = (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5)
         h = np.maximum(z, 0)
-    np.testing.assert_allclose(network.predict(x), h @ network.l3.W.data, atol=1e-5)
+    for values in (network.predict(x), network(x).data):
+        np.testing.assert_allclose(values, h @ network.l3.W.data, atol=1e-5)
+    np.testing.assert_allclose(network.predict(x[0]), network.predict(x)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("network", [NormalizedQNet(2, seed=3), QNet2(2, seed=3)])
+def test_fused_loss_is_that_of_dezero(network):
+    rng = np.random.default_rng(0)
+    states, actions = rng.normal(size=(6, 4)), rng.integers(2, size=6)
+    targets, found = rng.normal(size=6), []
+    for p in network.params():  # float64, to see a small difference
+        p.data = p.data.astype(float)
+    for loss in (
+        q_loss(network, states, actions, targets),
+        F.mean_squared_error(network(states)[np.arange(6), actions], targets),
+    ):
+        network.cleargrads()
+        loss.backward()
+        found.append([loss.data, *(p.grad.data for p in network.params())])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_network_without_shortcuts_is_learnt_too():
+    class Plain(Model):
+        def __init__(self):
+            super().__init__()
+            self.l1 = Linear(4, 2, np.random.default_rng(0))
+
+        def forward(self, x):
+            return self.l1(x)
+
+    agent, _ = trained(Plain(), lr_end=0.001)
+    assert (weights(agent.network) != weights(Plain())).any()
 
 
 def test_poles_move_as_gymnasium_does():
@@ -162,7 +195,7 @@ def trained(network, steps=320, seed=0, **options):
 
 
 def weights(network):
-    return np.concatenate([p.data.ravel() for p in network.params()])
+    return np.concatenate([p.data.ravel() for p in ordered_params(network)])
 
 
 def test_pqn_updates_as_often_as_it_says_and_follows_its_schedules():
