@@ -30,7 +30,7 @@ PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env
 # Two workers, a whole file to one of them: chapters need one kernel, tests share their fixtures. Then,
 # alone, whatever measures time or memory, even after a failure. Fail if either run failed.
 MARK = not slow
-ALONE = chapters/08_speed.ipynb tests/records/test_speed.py tests/pages/test_site.py
+ALONE = chapters/10_speed.ipynb tests/records/test_speed.py tests/pages/test_site.py
 test: book ## 本を組み立ててからテストする
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "($(MARK)) and not alone"; shared=$$?; \
 	  $(PYTEST) -m "($(MARK)) and alone" $(ALONE) && exit $$shared

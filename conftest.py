@@ -18,7 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.name == "08_speed.ipynb":
+        if item.path.name == "10_speed.ipynb":
             item.add_marker(pytest.mark.alone)
         if item.path.name == "06_lander.ipynb" and find_spec("Box2D") is None:
             item.add_marker(pytest.mark.skip(reason="needs ufal-pybox2d"))

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from rlbook_helpers.exercises.answers import Reply
 
-CHAPTERS = "12345678"
+CHAPTERS = (*"1234567", "10")
 # 読者のコードではない所。例外がどの行で出たかを探すときに、読みとばします
 _NOT_THE_READERS = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"))
 
@@ -38,7 +38,7 @@ def check(number: str | float, answer) -> None:
     """
     number = str(number)  # 2.4 と書いても、"2.4" のことです
     chapter = number.partition(".")[0]
-    found = exercises(chapter) if chapter in list(CHAPTERS) else {}
+    found = exercises(chapter) if chapter in CHAPTERS else {}
     if number not in found:
         known = ", ".join(name for k in CHAPTERS for name in exercises(k))
         raise ValueError(f"number は演習の番号にしてください ({known}): {number!r}")

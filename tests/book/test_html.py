@@ -176,7 +176,9 @@ def test_table_of_symbols_links_chapters(soups):
             for row in table.select("tbody tr"):
                 cell = row.find_all("td")[-1]
                 number = int(cell.text)
-                assert re.search(rf"chapters/0{number}_\w+\.html$", cell.a["href"])
+                assert re.search(
+                    rf"chapters/{int(number):02}_\w+\.html$", cell.a["href"]
+                )
 
 
 @each_chapter

@@ -588,11 +588,11 @@ ACCEPTED = {
     "7.5": [remembers, remembers_what_happens],
     "7.6": [adapted(), pytest.param(adapted(epsilon=None), marks=pytest.mark.slow)],
     "7.7": ["TD ターゲット"],
-    "8.1": [limit],
-    "8.2": [(3.1, 1.1), np.array([2.0, 0.9])],
-    "8.3": [(0.04, 0.5, 0.05)],
-    "8.4": [affine],
-    "8.5": [huber],
+    "10.1": [limit],
+    "10.2": [(3.1, 1.1), np.array([2.0, 0.9])],
+    "10.3": [(0.04, 0.5, 0.05)],
+    "10.4": [affine],
+    "10.5": [huber],
 }
 # Usual mistakes, and a key word of the sentence
 REFUSED = [
@@ -707,20 +707,20 @@ REFUSED = [
     ("7.6", lambda seed: DQNAgent(seed=seed), "OtherAgent"),
     ("7.7", "loss", "違います"),
     ("7.7", "online_target", "表の名前"),
-    ("8.1", lambda times, parts: 1 / limit(times, parts), "逆数"),
+    ("10.1", lambda times, parts: 1 / limit(times, parts), "逆数"),
     (
-        "8.1",
+        "10.1",
         lambda times, parts: np.prod([limit(times, [part]) for part in parts]),
         "掛けても",
     ),
-    ("8.2", (1.1, 3.1), "順"),
-    ("8.3", (0.5, 0.04, 0.05), "真ん中"),
-    ("8.4", affine_with_copy, "新しい配列"),
-    ("8.4", affine_rebound, "名前"),
-    ("8.4", affine_without_bias, "バイアス"),
-    ("8.5", lambda *a: huber(*a, size=1), "ミニバッチの大きさ"),
-    ("8.5", lambda *a: huber(*a, cut=False), "切られて"),
-    ("8.5", lambda *a: huber(*a, sign=-1), "符号"),
+    ("10.2", (1.1, 3.1), "順"),
+    ("10.3", (0.5, 0.04, 0.05), "真ん中"),
+    ("10.4", affine_with_copy, "新しい配列"),
+    ("10.4", affine_rebound, "名前"),
+    ("10.4", affine_without_bias, "バイアス"),
+    ("10.5", lambda *a: huber(*a, size=1), "ミニバッチの大きさ"),
+    ("10.5", lambda *a: huber(*a, cut=False), "切られて"),
+    ("10.5", lambda *a: huber(*a, sign=-1), "符号"),
 ]
 REFUSED += [
     ("1.1", lambda f, a, b, h: np.multiply(h, central(f, a, b, h)), "h も"),
@@ -781,15 +781,15 @@ REFUSED += [
         ),
         "ほかの所",
     ),
-    ("8.1", lambda times, parts: 7.7, "すべての時間"),
-    ("8.2", (0.5, 0.2), "比の"),
-    ("8.2", (-1, -2), "正の数"),
-    ("8.3", (0.04, 0.05, 0.045), "小さすぎ"),
-    ("8.4", lambda x, W, b, out: affine(x, W, b, out) is None, "返して"),
-    ("8.4", lambda x, W, b, out: affine(x, 2 * W, b, out), "xW"),
-    ("8.5", lambda q, a, t: (6 * huber(q, a, t)[0], huber(q, a, t)[1]), "和"),
-    ("8.5", lambda q, a, t: (0.1, huber(q, a, t)[1]), "損失の値"),
-    ("8.5", lambda q, a, t: (huber(q, a, t)[0], huber(q, a, t)[1] * 3), "勾配が違い"),
+    ("10.1", lambda times, parts: 7.7, "すべての時間"),
+    ("10.2", (0.5, 0.2), "比の"),
+    ("10.2", (-1, -2), "正の数"),
+    ("10.3", (0.04, 0.05, 0.045), "小さすぎ"),
+    ("10.4", lambda x, W, b, out: affine(x, W, b, out) is None, "返して"),
+    ("10.4", lambda x, W, b, out: affine(x, 2 * W, b, out), "xW"),
+    ("10.5", lambda q, a, t: (6 * huber(q, a, t)[0], huber(q, a, t)[1]), "和"),
+    ("10.5", lambda q, a, t: (0.1, huber(q, a, t)[1]), "損失の値"),
+    ("10.5", lambda q, a, t: (huber(q, a, t)[0], huber(q, a, t)[1] * 3), "勾配が違い"),
 ]
 # What no sentence may give away
 SECRETS = {
@@ -879,7 +879,7 @@ def test_the_line_that_raises_is_named(capsys):
 
 
 def test_inputs_stay_as_they_are(capsys):
-    for number in ("3.4", "5.3", "8.1", "8.5"):
+    for number in ("3.4", "5.3", "10.1", "10.5"):
         assert "書きかえて" in reply(capsys, number, modifies)
 
 

@@ -18,7 +18,7 @@ from built import (
     widths,
 )
 
-ALIKE = ("01_dezero", "06_lander", "08_speed")  # nothing here that no other chapter has
+ALIKE = ("01_dezero", "06_lander", "10_speed")  # nothing here that no other chapter has
 
 
 @pytest.fixture(

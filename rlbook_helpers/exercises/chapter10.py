@@ -1,4 +1,4 @@
-"""第 8 章の演習。時間は計算機によって違うので、大小だけを調べます。"""
+"""第 10 章の演習。時間は計算機によって違うので、大小だけを調べます。"""
 
 import tracemalloc
 
@@ -158,9 +158,9 @@ def huber(answer) -> str | None:
 
 
 EXERCISES = {
-    "8.1": amdahl,
-    "8.2": larger_batch,
-    "8.3": middle,
-    "8.4": reused,
-    "8.5": huber,
+    "10.1": amdahl,
+    "10.2": larger_batch,
+    "10.3": middle,
+    "10.4": reused,
+    "10.5": huber,
 }
