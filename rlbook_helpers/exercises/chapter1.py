@@ -5,6 +5,7 @@ import numpy as np
 from rlbook_helpers.dezero_compat import F, L, Model, Variable, dezero
 from rlbook_helpers.exercises import answers
 from rlbook_helpers.exercises.answers import fitting
+from rlbook_helpers.networks import Linear
 
 
 def numerical(answer) -> str | None:
@@ -75,7 +76,7 @@ def without_graph(answer) -> str | None:
     class Spy(Model):
         def __init__(self):
             super().__init__()
-            self.l1 = L.Linear(2, in_size=3)
+            self.l1 = Linear(3, 2, np.random.default_rng(13))
 
         def forward(self, x):
             seen.append(dezero.core.Config.enable_backprop)
