@@ -59,7 +59,7 @@ def plot_differences(results: Mapping, names: Mapping[str, str]) -> Axes:
         新しい図の座標軸。
     """
     colours = {"効いた": GREEN, "悪くした": RED, "わからない": GREY}
-    _, ax = plt.subplots(figsize=(6.4, 0.34 * len(names) + 0.3))
+    _, ax = plt.subplots(figsize=(6.4, 0.27 * len(names) + 0.6))
     for k, arm in enumerate(names):
         r = results[arm]
         low, high = r.interval
