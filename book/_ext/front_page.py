@@ -1,6 +1,6 @@
 """Sphinx extension: values on the first page, computed by each build.
 
-{{ results }}, {{ minutes["01_dezero"] }}, {{ colab }}, {{ epub }}
+{{ results }}, {{ minutes["01_dezero"] }}, {{ hours }}, {{ colab }}, {{ epub }}
 """
 
 import re
@@ -66,9 +66,11 @@ def offers_epub(config) -> bool:
 
 def define(app, config) -> None:
     url = colab_url("chapters/01_dezero.ipynb")
+    times = minutes()
     config.myst_substitutions = {
         "results": results(),
-        "minutes": minutes(),
+        "minutes": times,
+        "hours": round(sum(times.values()) / 60),
         "colab": f"[Colab で開く]({url})" if url else "",
         "epub": EPUB_LINK if offers_epub(config) else "",
     }

@@ -38,19 +38,31 @@ def let_pictures_wait(app, pagename, templatename, context, doctree) -> None:
         context["body"] = picture.sub(waiting, context["body"])
 
 
-def without_unused_icons(styles: str, site: Path) -> str:
-    """Drop the rules of some 1,900 icons that no page shows."""
+def words_of(site: Path) -> set[str]:
+    """Every word of the pages and their scripts, among them the classes that these name."""
     sources = [*site.glob("*.html"), *site.glob("*/*.html"), *site.rglob("*.js")]
-    shown = {
-        name
-        for path in sources
-        if "mathjax" not in path.parts
-        for name in re.findall(r"fa-[\w-]+", path.read_text(encoding="utf-8"))
+    ours = (path for path in sources if "mathjax" not in path.parts)
+    return {
+        word
+        for path in ours
+        for word in re.findall(r"-?[A-Za-z_][\w-]*", path.read_text(encoding="utf-8"))
     }
-    # .fa-bars:before,.fa-navicon:before{content:"\f0c9"}
-    rule = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}')
-    return rule.sub(
-        lambda m: m[0] if shown & set(re.findall(r"fa-[\w-]+", m[1])) else "", styles
+
+
+def without_unused_rules(styles: str, words: set[str]) -> str:
+    """Drop the rules of the theme for classes that nothing in the book has: three fifths of them."""
+
+    def applies(selector: str) -> bool:
+        classes = re.findall(r"\.(-?[A-Za-z_][\w-]*)", selector)
+        # Bootstrap's script puts together the names that begin with bs-
+        return all(name in words or name.startswith("bs-") for name in classes)
+
+    def kept(rule: re.Match) -> str:
+        selectors = re.sub(r":not\([^)]*\)", "", rule[1])
+        return rule[0] if any(map(applies, selectors.split(","))) else ""
+
+    return re.sub(
+        r"([^{};]+)\{[^{}]*\}", kept, re.sub(r"/\*.*?\*/", "", styles, flags=re.S)
     )
 
 
@@ -67,7 +79,7 @@ def write_and_link(site: Path, suffix: str, text: str) -> None:
 
 
 class OneFile:
-    """Bundle the style sheets and the scripts of Sphinx and its extensions."""
+    """Bundle the style sheets and the scripts of Sphinx and its extensions; MathJax where it has work."""
 
     def __init__(self):
         # Ordered sets of paths, starting with the two that the theme's template links.
@@ -83,7 +95,13 @@ class OneFile:
         self.styles |= {f.filename.split("?")[0]: None for f in context["css_files"]}
         self.scripts |= {f.filename.split("?")[0]: None for f in joined}
         context["css_files"] = []
-        context["script_files"] = [f for f in scripts if f not in joined]
+        # Sphinx loads it on the first page too, for the formulas of those that its contents list.
+        formulas = 'class="math' in context.get("body", "")
+        context["script_files"] = [
+            f
+            for f in scripts
+            if f not in joined and (formulas or "mathjax" not in str(f.filename))
+        ]
 
     def write(self, app, exception) -> None:
         if exception is not None or not self.scripts:
@@ -92,7 +110,7 @@ class OneFile:
         scripts = ((site / name).read_text(encoding="utf-8") for name in self.scripts)
         styles = "\n".join(self.read_style(site, name) for name in self.styles)
         write_and_link(site, "js", "\n;\n".join(scripts))
-        write_and_link(site, "css", without_unused_icons(styles, site))
+        write_and_link(site, "css", without_unused_rules(styles, words_of(site)))
 
     @staticmethod
     def read_style(site: Path, name: str) -> str:

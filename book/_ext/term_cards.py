@@ -1,7 +1,7 @@
 """Sphinx extension: cards with the meaning of a term.
 
 Link the first use of a term in each chapter to the glossary. Give every link to the glossary the first
-sentence of its entry, which book.css shows as a card on hover and focus.
+sentence of its entry, which cards.js shows beside it.
 """
 
 import html
@@ -84,10 +84,11 @@ def link_first_uses(app, doctree, docname) -> None:
 
 
 def add_cards(app, pagename, templatename, context, doctree) -> None:
-    meanings = {place: sentence for _, place, sentence in entries(app.env)}
+    cards = {place: (term, text) for term, place, text in entries(app.env)}
 
     def with_card(link: re.Match) -> str:
-        return f'{link[0]} aria-description="{html.escape(meanings[link["term"]])}"'
+        term, meaning = map(html.escape, cards[link["term"]])
+        return f'{link[0]} data-term="{term}" aria-description="{meaning}"'
 
     if "body" in context:
         context["body"] = LINK.sub(with_card, context["body"])

@@ -47,22 +47,8 @@ document.addEventListener("DOMContentLoaded", () =>
     listing.after(button);
   }));
 
-// Esc puts the card of a term away, until the pointer comes to another or the focus moves on.
-const cards = document.documentElement.classList;
-addEventListener("keydown", (event) => { if (event.key === "Escape") cards.add("no-card"); });
-addEventListener("focusin", () => cards.remove("no-card"));
-addEventListener("pointerover", (event) => { if (event.target.closest("a[aria-description]")) cards.remove("no-card"); });
-
-// A finger cannot point without opening: its first tap on a term shows the card, the second opens the glossary.
-const finger = matchMedia("(hover: none)");
-document.addEventListener("click", (event) => {
-  const term = event.target.closest("a[aria-description]");
-  if (finger.matches && term && !term.classList.contains("touched")) event.preventDefault();
-  document.querySelectorAll("a.touched").forEach((other) => other.classList.remove("touched"));
-  if (event.defaultPrevented) term.classList.add("touched");
-  // The contents, which lie over the page of a phone, close when a section is chosen.
-  event.target.closest("dialog a[href]")?.closest("dialog").close();
-});
+// The contents, which lie over the page of a phone, close when a section is chosen.
+document.addEventListener("click", (event) => event.target.closest("dialog a[href]")?.closest("dialog").close());
 
 // No line begins with the punctuation of a formula or ends with the parenthesis before it. MathJax comes later.
 document.addEventListener("DOMContentLoaded", () =>
@@ -85,7 +71,7 @@ function fitFormulas() {
     formula.classList.toggle("long", formula.scrollWidth > formula.clientWidth);
   });
 }
-addEventListener("load", () => window.MathJax?.startup.promise.then(fitFormulas));
+addEventListener("load", () => window.MathJax?.startup?.promise.then(fitFormulas));
 addEventListener("resize", fitFormulas);
 
 // Pictures wait until the page is there, for its text comes first, and then come all: a browser that

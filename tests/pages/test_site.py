@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 import site_files  # book/_ext/site_files.py
-from built import HTML, PAGES
+from built import HTML, PAGES, settle, show_pictures
 
 
 @pytest.mark.alone
@@ -40,6 +40,53 @@ def test_wrong_address_leads_to_the_first_page(tab, server, wrong):
     assert "ページが見つかりません" in tab.inner_text("h1")
     tab.click("#home")
     tab.wait_for_url(re.compile(r"/book/index\.html$"))
+
+
+@pytest.mark.parametrize("wrong", ["nothing.html", "book/nothing.html"])
+def test_wrong_address_has_search_and_contents(tab, server, wrong):
+    tab.goto(f"{server}/{wrong}")
+    links = tab.locator("nav li a").evaluate_all("all => all.map((e) => e.href)")
+    assert {f"{server}/{page}.html" for page in PAGES} - set(links) == {
+        f"{server}/book/index.html"
+    }
+    tab.fill("input", "割引率")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#search-results li")
+
+
+def test_first_visit_is_light_and_has_no_formulas(tab, server):
+    sizes = []
+    tab.on("response", lambda answer: sizes.append(len(answer.body())))
+    tab.goto(f"{server}/book/index.html")
+    tab.wait_for_function("document.querySelector('.live-pole').live?.actionValues()")
+    show_pictures(tab)
+    assert 300_000 < sum(sizes) <= 700_000
+    assert not [url for url in tab.asked if "mathjax" in url]
+
+
+SHIFTS = """new PerformanceObserver((list) => list.getEntries().forEach((e) => {
+    if (!e.hadRecentInput) window.moved = (window.moved ?? 0) + e.value;
+})).observe({ type: "layout-shift", buffered: true })"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "book/index.html",
+        "chapters/03_cartpole_replay.html#fig-pole",
+        "search.html?q=割引率",
+    ],
+)
+def test_nothing_jumps_while_a_page_loads(tab, server, page, width):
+    """Text that moves by more than the height of a line is annoying; browsers call 0.1 bad."""
+    tab.set_viewport_size({"width": width, "height": 800})
+    tab.add_init_script(SHIFTS)
+    tab.goto(f"{server}/{page}")
+    ready = "#search-results li, .is-live canvas, .live-you"
+    tab.locator(ready).first.wait_for()
+    settle(tab)
+    assert tab.evaluate("window.moved ?? 0") <= 0.03
 
 
 @pytest.mark.parametrize("page", ["book/index", "book/setup"])

@@ -203,12 +203,14 @@ const live = (() => {
     canvas(height, paint) {
       const canvas = make("canvas", { className: "live-canvas", "aria-hidden": "true" });
       const ratio = devicePixelRatio;
-      new ResizeObserver(() => {
+      const fit = () => {
         const width = canvas.clientWidth;
         canvas.style.height = `${height(width)}px`;
         Object.assign(canvas, { width: width * ratio, height: height(width) * ratio });
         this.draw();
-      }).observe(canvas);
+      };
+      queueMicrotask(fit); // before the page is painted again: nothing jumps
+      new ResizeObserver(fit).observe(canvas);
       canvas.paint = () => {
         const context = canvas.getContext("2d");
         context.setTransform(ratio, 0, 0, ratio, 0, 0);

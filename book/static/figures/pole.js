@@ -92,23 +92,28 @@ class Pole extends live.Figure {
       min: 0, max: 3, step: 1, value: 3, show: (k) => (k === 3 ? "実際と同じ" : `実際の ${SPEEDS[k]} 倍`),
     }, (k) => { this.speed = SPEEDS[k]; });
     this.row(this.knockSlider, this.speedSlider);
+    this.readings = this.root;
+    if (!this.options("readings").includes("folded")) return;
+    this.readings = this.add("details", { className: "live-more" },
+      live.make("summary", {}, "速さと、状態の数値"), this.speedSlider);
   }
 
   buildReadings(drivers) {
     const names = ["カートの位置", "カートの速度", "棒の角度", "棒の角速度"];
     this.numbers = names.map(() => live.make("dd"));
-    this.add("dl", { className: "live-numbers" }, ...names.map((name, k) =>
-      live.make("div", {}, live.make("dt", {}, name), this.numbers[k])));
+    this.readings.append(live.make("dl", { className: "live-numbers" }, ...names.map((name, k) =>
+      live.make("div", {}, live.make("dt", {}, name), this.numbers[k]))));
     this.bars = SIDES.map(() => live.make("span", { className: "live-bar" }));
     this.barTexts = SIDES.map(() => live.make("span"));
     this.withCeiling = drivers.length > 1; // in chapter 5 the reader knows what that is
     const className = `live-bars ${this.withCeiling ? "with-ceiling" : ""}`;
-    this.values = this.add("div", { className }, ...SIDES.flatMap((side, k) => [
+    this.values = live.make("div", { className }, ...SIDES.flatMap((side, k) => [
       live.make("span", {}, `Q(${side})`),
       live.make("span", { className: "live-axis" }, this.bars[k]),
       this.barTexts[k],
     ]));
-    this.explained = this.add("p", { className: "live-note" });
+    this.explained = live.make("p", { className: "live-note" });
+    this.readings.append(this.values, this.explained);
     this.explain(100);
     // Their place is kept free, so that the text below does not jump
     this.values.hidden = this.explained.hidden = drivers.at(-1) === "you";
