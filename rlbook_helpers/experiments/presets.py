@@ -367,7 +367,7 @@ PRESETS: dict[str, Any] = {
     # 第 9 章のブロックくずし
     "breakout": ParallelPreset(
         env_id="rlbook/Breakout-v0",
-        steps=400_000,
+        steps=800_000,
         games=64,
         gamma=0.995,
         lr=0.004,
