@@ -301,6 +301,26 @@ def adapted(**changes):
 # Chapter 8
 
 
+def watkins(rewards, v, terminated, truncated, greedy, gamma, lam, look=1):
+    """Lambda-returns that stop at an action that is not greedy; see the solution of 8.3."""
+    returns, following = np.empty_like(v), v[-1]
+    ended = terminated | truncated
+    for t in reversed(range(len(rewards))):
+        cut = ended[t] | ~greedy[t + look] if t + look < len(rewards) else ended[t]
+        future = np.where(cut, v[t], (1 - lam) * v[t] + lam * following)
+        returns[t] = rewards[t] + gamma * np.where(terminated[t], 0, future)
+        following = returns[t]
+    return returns
+
+
+def watkins_without_ends(rewards, v, terminated, truncated, *rest):
+    return watkins(rewards, v, terminated & False, truncated & False, *rest)
+
+
+def watkins_ends_at_truncations(rewards, v, terminated, truncated, *rest):
+    return watkins(rewards, v, terminated | truncated, truncated, *rest)
+
+
 def limit(times, parts):
     return sum(times.values()) / sum(t for k, t in times.items() if k not in parts)
 
@@ -588,6 +608,9 @@ ACCEPTED = {
     "7.5": [remembers, remembers_what_happens],
     "7.6": [adapted(), pytest.param(adapted(epsilon=None), marks=pytest.mark.slow)],
     "7.7": ["TD ターゲット"],
+    "8.1": [(1, 0.1), [np.float64(1.0), np.array([0.1])], (1.0, 0.1001)],
+    "8.2": [(128, 4, 1 / 32), np.array([128, 4, 0.03125])],
+    "8.3": [watkins],
     "10.1": [limit],
     "10.2": [(3.1, 1.1), np.array([2.0, 0.9])],
     "10.3": [(0.04, 0.5, 0.05)],
@@ -707,6 +730,26 @@ REFUSED = [
     ("7.6", lambda seed: DQNAgent(seed=seed), "OtherAgent"),
     ("7.7", "loss", "違います"),
     ("7.7", "online_target", "表の名前"),
+    ("8.1", (10, 0.1), "そろえなかった"),
+    ("8.1", (1, 1), "入力を 1 動かした"),
+    ("8.1", (1, 10), "逆"),
+    ("8.1", (1, 0.01), "一度だけ"),
+    ("8.1", (3, 0.1), "出力の倍率"),
+    ("8.1", (1, 3), "勾配の倍率"),
+    ("8.2", (2048, 4, 1 / 32), "集める遷移"),
+    ("8.2", (2, 4, 1 / 32), "すべての環境"),
+    ("8.2", (4, 4, 1 / 32), "N × T"),
+    ("8.2", (128, 64, 1 / 32), "更新の回数"),
+    ("8.2", (128, 1, 1 / 32), "何回り"),
+    ("8.2", (128, 4, 64), "割って"),
+    ("8.2", (128, 4, 1), "T 歩で"),
+    ("8.2", (128, 4, 32), "逆数"),
+    ("8.2", (128, 4, 1 / 128), "4 回り"),
+    ("8.3", functools.partial(watkins, look=9), "切っていません"),
+    ("8.3", functools.partial(watkins, look=0), "次の歩"),
+    ("8.3", watkins_without_ends, "終端と打ち切り"),
+    ("8.3", watkins_ends_at_truncations, "打ち切りの先"),
+    ("8.3", lambda rewards, *rest: rewards, "見積もり"),
     ("10.1", lambda times, parts: 1 / limit(times, parts), "逆数"),
     (
         "10.1",
@@ -807,6 +850,8 @@ SECRETS = {
     "7.2": ["オンラインネットワークで"],
     "7.3": ["報酬を切りつめた"],
     "7.7": ["平均をとった"],
+    "8.1": ["0.1"],
+    "8.2": ["128", "0.031"],
 }
 
 
