@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv book epub test test-all lint links lab execute bench experiments figures policies requirements clean distclean
+.PHONY: help venv book epub pdf test test-all lint links lab execute bench experiments figures policies requirements clean distclean
 
 help:
 	@echo "使い方 / usage: make TARGET"
@@ -24,6 +24,11 @@ epub: venv ## 本を EPUB にする (_build/epub。ノートブックは実行�
 	@$(BIN)/python tools/epub.py || { \
 	  echo "EPUB を作れません。上の警告を直してください / the EPUB was not built: see the warnings above" >&2; exit 1; }
 	@echo "できました / open this with an e-book reader: _build/epub/dezero-dqn.epub"
+
+pdf: book ## 本を一つの PDF にする (_build/pdf。Chromium か Chrome が要る)
+	@$(BIN)/python tools/pdf.py || { \
+	  echo "PDF を作れません。Chromium か Chrome を入れてください / the PDF was not made: install Chromium or Chrome" >&2; exit 1; }
+	@echo "できました / open this: _build/pdf/dezero-dqn.pdf"
 
 PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env
 

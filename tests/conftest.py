@@ -9,11 +9,11 @@ A correct program may fail a test, or a compared cell, once in 1,000 runs, on an
 """
 
 import os
-import shutil
 
 import pytest
 from threadpoolctl import threadpool_limits
 
+from browser import launch  # tools/browser.py
 from built import HTML
 
 NO_BROWSER = "no Chromium or Chrome found"
@@ -26,27 +26,11 @@ def one_blas_thread():
         yield
 
 
-def browser_or_none(playwright):
-    """Launch Chromium or Chrome; None if there is none."""
-    found = [
-        shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")
-    ]
-    path = next(filter(None, found), None)
-    arguments = {"executable_path": path} if path else {"channel": "chrome"}
-    try:
-        # Containers have no sandbox, and the pages are our own.
-        return playwright.chromium.launch(args=["--no-sandbox"], **arguments)
-    except Exception:
-        if path:
-            raise
-        return None
-
-
 @pytest.fixture(scope="session")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        browser = browser_or_none(playwright)
+        browser = launch(playwright)
         if browser is None:
             refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
             refuse(NO_BROWSER)

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
-from front_page import EPUB
+from front_page import DOWNLOADS
 from site_files import files_of_the_book
 
 BUILD = ROOT / "_build"
@@ -42,8 +42,8 @@ def state() -> str:
     """Digests of all that a build depends on, and of all that it has made."""
     others = [ROOT / ".venv" / "installed"]
     addresses = [os.environ.get(name, "") for name in ADDRESSES]
-    if any(addresses):  # only a published book offers the EPUB
-        others.append(EPUB)
+    if any(addresses):  # only a published book offers them
+        others += DOWNLOADS.values()
     others = [file for file in others if file.is_file()]
     made = sorted(file for file in HTML.rglob("*") if file.is_file())
     return f"{digest([*files_of_the_book(), *others])} {addresses} {digest(made)}"

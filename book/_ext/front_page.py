@@ -1,6 +1,6 @@
 """Sphinx extension: values on the first page, computed by each build.
 
-{{ results }}, {{ minutes["01_dezero"] }}, {{ hours }}, {{ colab }}, {{ epub }}
+{{ results }}, {{ minutes["01_dezero"] }}, {{ hours }}, {{ colab }}, {{ downloads }}
 """
 
 import re
@@ -12,8 +12,10 @@ from rlbook_helpers.experiments.records import read
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "chapters" / "data" / "runs"
-EPUB = ROOT / "_build" / "epub" / "dezero-dqn.epub"
-EPUB_LINK = '電子書籍（<a href="../dezero-dqn.epub">dezero-dqn.epub</a>）もあります。'
+DOWNLOADS = {
+    "電子書籍": ROOT / "_build" / "epub" / "dezero-dqn.epub",
+    "PDF": ROOT / "_build" / "pdf" / "dezero-dqn.pdf",
+}
 ROWS = {
     "`stable`（第 5 章）": "stable",
     "第 4 章の DQN": "chapter_4",
@@ -55,13 +57,22 @@ def minutes() -> dict[str, int]:
     return times
 
 
-def offers_epub(config) -> bool:
-    """Whether to link to it: on the site, for which pages.yml makes it first. Not inside the EPUB.
+def offered(config) -> dict[str, Path]:
+    """What the first page links to: on the site, for which pages.yml makes it first. Not inside the EPUB.
 
-    A local book never depends on what an earlier `make epub` has left.
+    A local book never depends on what an earlier `make epub` or `make pdf` has left.
     """
-    inside = "epub_builder" in config.extensions
-    return bool(address("SITE_URL")) and EPUB.exists() and not inside
+    if not address("SITE_URL") or "epub_builder" in config.extensions:
+        return {}
+    return {name: file for name, file in DOWNLOADS.items() if file.exists()}
+
+
+def download_links(config) -> str:
+    links = [
+        f'{name}（<a href="../{file.name}">{file.name}</a>）'
+        for name, file in offered(config).items()
+    ]
+    return "と、".join(links) + "もあります。" if links else ""
 
 
 def define(app, config) -> None:
@@ -72,7 +83,7 @@ def define(app, config) -> None:
         "minutes": times,
         "hours": round(sum(times.values()) / 60),
         "colab": f"[Colab で開く]({url})" if url else "",
-        "epub": EPUB_LINK if offers_epub(config) else "",
+        "downloads": download_links(config),
     }
 
 

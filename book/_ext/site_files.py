@@ -1,4 +1,4 @@
-"""Sphinx extension: remove unused files of the theme and MathJax; add the book as a zip, and the EPUB."""
+"""Sphinx extension: remove unused files of the theme and MathJax; add the book as a zip, EPUB and PDF."""
 
 import shutil
 import zipfile
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colab import address
-from front_page import EPUB, offers_epub
+from front_page import offered
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,8 +74,8 @@ def finish(app, exception) -> None:
         site = Path(app.outdir)
         remove_unused(site)
         pack(site / ZIP)
-        if offers_epub(app.config):
-            shutil.copyfile(EPUB, site / EPUB.name)
+        for file in offered(app.config).values():
+            shutil.copyfile(file, site / file.name)
 
 
 def setup(app) -> dict:

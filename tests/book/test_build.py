@@ -35,7 +35,8 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(book, "BUILD", tmp_path / "_build")
     monkeypatch.setattr(book, "HTML", tmp_path / "_build/html")
     monkeypatch.setattr(book, "STAMP", tmp_path / "_build/.passed")
-    monkeypatch.setattr(book, "EPUB", tmp_path / "_build/epub/book.epub")
+    downloads = {"PDF": tmp_path / "_build/pdf/book.pdf"}
+    monkeypatch.setattr(book, "DOWNLOADS", downloads)
     monkeypatch.setattr(book, "COMMAND", [sys.executable, "-c", BUILDER])
     pages = tmp_path / "pages"
     monkeypatch.setattr(book, "files_of_the_book", lambda: sorted(pages.iterdir()))
@@ -109,17 +110,18 @@ def test_a_new_address_is_a_new_build(small, monkeypatch, name):
     assert book.main() == 1
 
 
-def test_permissions_count_and_the_epub_of_a_published_book(small, monkeypatch):
+def test_permissions_count_and_the_downloads_of_a_published_book(small, monkeypatch):
     before = book.state()
     (small / "pages/a").chmod(0o755)
     assert book.state() != before
     local = book.state()
-    book.EPUB.parent.mkdir(parents=True)
-    book.EPUB.write_bytes(b"epub")
-    assert book.state() == local  # what an earlier `make epub` has left
+    made = book.DOWNLOADS["PDF"]
+    made.parent.mkdir(parents=True)
+    made.write_bytes(b"pdf")
+    assert book.state() == local  # what an earlier `make pdf` has left
     monkeypatch.setenv("SITE_URL", "https://example.com/")
     published = book.state()
-    book.EPUB.write_bytes(b"newer")
+    made.write_bytes(b"newer")
     assert book.state() != published != local
 
 

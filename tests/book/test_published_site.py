@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import bs4
 import pytest
@@ -40,10 +41,10 @@ def plain_locale():
 def published(unpacked, plain_locale):
     """The address and the folder of the site; with the packages that are installed here."""
     site = unpacked / "_build" / "html"
-    epub = unpacked / "_build" / "epub" / "dezero-dqn.epub"
-    if not epub.exists():
-        epub.parent.mkdir(parents=True, exist_ok=True)
-        epub.write_bytes(b"made before the book")
+    for kind in ("epub", "pdf"):
+        file = unpacked / "_build" / kind / f"dezero-dqn.{kind}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"made before the book")
     with serve(site) as url:
         environment = {
             **plain_locale,
@@ -70,12 +71,23 @@ def test_book_can_be_built_from_the_zip(published):
     assert same, "the book's zip from the zip's book"
 
 
-def test_site_offers_the_epub_if_it_exists(published):
+@pytest.mark.parametrize("kind", ["epub", "pdf"])
+def test_site_offers_what_was_made_before(published, kind):
     _, site = published
-    (link,) = read(site / "book/index.html").select("article a[href$='.epub']")
+    (link,) = read(site / "book/index.html").select(f"article a[href$='.{kind}']")
     offered = (site / "book" / link["href"]).read_bytes()
-    made = site.parent / "epub" / "dezero-dqn.epub"
+    made = site.parent / kind / f"dezero-dqn.{kind}"
     assert offered == made.read_bytes()
+
+
+def test_published_pages_report_mistakes_as_issues(published):
+    _, site = published
+    for page in PAGES:
+        (link,) = read(site / f"{page}.html").select(".report a")
+        url = urlsplit(link["href"])
+        assert f"{url.netloc}{url.path}" == "github.com/someone/a.book/issues/new"
+        body = parse_qs(url.query)["body"][0]
+        assert f"（{page}）\n節：\n版：" in body
 
 
 def test_published_chapters_link_to_colab(published, soups):
