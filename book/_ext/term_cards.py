@@ -1,4 +1,4 @@
-"""Sphinx extension: cards with the meaning of a term.
+"""Sphinx extension: cards with the meaning of a term, and from the glossary back to its section.
 
 Link the first use of a term in each chapter to the glossary. Give every link to the glossary the first
 sentence of its entry, which cards.js shows beside it.
@@ -6,7 +6,7 @@ sentence of its entry, which cards.js shows beside it.
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from docutils import nodes
 from sphinx import addnodes
@@ -66,11 +66,49 @@ def link_words(node: nodes.Element, words: re.Pattern, link, in_words=False) -> 
                 node.replace(child, [*parts, nodes.Text(text[end:])])
 
 
+def any_of(names: Iterable[str]) -> re.Pattern:
+    return re.compile("|".join(map(whole, sorted(names, key=len, reverse=True))))
+
+
+def explained(env) -> dict[str, tuple[str, nodes.section]]:
+    """The page and section with a term in bold, else those of its first use; also of other bold words."""
+    words = any_of(name for name, _, _ in entries(env))
+    bold, used = {}, {}
+    for page in sorted(name for name in env.found_docs if name.startswith(CHAPTERS)):
+        for paragraph in env.get_doctree(page).findall(nodes.paragraph):
+            section = paragraph.parent
+            while not isinstance(section, nodes.section):
+                section = section.parent
+            if section[0].astext() != GOALS:
+                for word in paragraph.findall(nodes.strong):
+                    bold.setdefault(word.astext(), (page, section))
+                for found in words.finditer(paragraph.astext()):
+                    used.setdefault(found[0], (page, section))
+    return used | bold
+
+
+def link_sections(app, doctree) -> None:
+    """Below each entry of the glossary."""
+    places = explained(app.env)
+    for item in next(doctree.findall(addnodes.glossary))[0]:
+        *terms, meaning = item.children
+        names = [term.astext() for term in terms if term.astext() in places]
+        if not names:
+            continue
+        page, section = places[names[0]]
+        (chapter,) = app.env.toc_secnumbers[page][""]
+        title = nodes.Text(f"第 {chapter} 章「{section[0].astext()}」")
+        link = make_refnode(app.builder, GLOSSARY, page, section["ids"][0], title)
+        meaning += nodes.paragraph("", "→ ", link, classes=["explained"])
+
+
 def link_first_uses(app, doctree, docname) -> None:
+    if docname == GLOSSARY:
+        link_sections(app, doctree)
     if not docname.startswith(CHAPTERS):
         return
     places = {name: place for name, place, _ in entries(app.env)}
-    words = re.compile("|".join(map(whole, sorted(places, key=len, reverse=True))))
+    words = any_of(places)
 
     def link(word: str) -> nodes.reference | None:
         if (place := places.pop(word, None)) is not None:

@@ -390,6 +390,24 @@ def test_every_driver_drives(show):
             policy = policy_of({"第 4 章": "chapter4"}.get(driver, driver))
             assert best == policy(state)
             assert "上限" in figure.locator(".live-bars + .live-note").inner_text()
+            values = pole.ask("figure.actionValues()")
+            shown = figure.locator(".live-bars > span").last.inner_text()
+            assert float(shown.replace("−", "-")) == pytest.approx(
+                values[1] - values[0], abs=0.006
+            )
+
+
+def test_numbers_of_a_paused_pole_belong_to_its_picture(show):
+    pole = show("pole", "chapters/05_stable")
+    pole.button("はじめから").click()
+    pole.button("動かす").click()
+    pole.wait_for("figure.steps > 3 && figure.part % 1 > 0")
+    pole.button("止める").click()
+    between = pole.ask("figure.ended ? 1 : figure.part")
+    assert between == 1, "the picture is that of the state, not of a time before it"
+    assert float(pole.readings[0].replace("−", "-")) == pytest.approx(
+        pole.ask("figure.state[0]"), abs=0.006
+    )
 
 
 def test_table_is_operated_by_keys(table):

@@ -125,6 +125,41 @@ def test_wrapped_code_hangs_and_is_copied_as_it_was(visit, soups):
     assert wrapped and all(given == wanted for given, wanted in wrapped)
 
 
+# On a phone the buttons of a figure stay with its picture.
+
+
+@pytest.mark.parametrize(
+    "page", ["chapters/02_before_dqn", "chapters/03_cartpole_replay"]
+)
+def test_picture_and_buttons_of_a_figure_are_seen_together(visit, page):
+    tab = visit(page, 390)
+    tab.set_viewport_size({"width": 390, "height": 844})
+    figure = tab.locator("figure.is-live").first
+    figure.evaluate("(e) => e.scrollIntoView({ behavior: 'instant' })")
+    settle(tab)
+    row = figure.locator(".live > .live-row:has(> button)").first.bounding_box()
+    assert 0 <= row["y"] and row["y"] + row["height"] <= 845
+    picture = figure.locator("canvas, svg").first.bounding_box()
+    assert picture["y"] >= 0 and picture["y"] + picture["height"] <= row["y"]
+
+
+# The glossary
+
+
+def test_entries_of_the_glossary_lead_to_their_sections(soups):
+    links = {
+        entry.get_text(): entry.find_next("dd").select_one(".explained a")
+        for entry in soups["book/glossary.html"].select("article dl.glossary dt")
+    }
+    assert sum(link is not None for link in links.values()) > 0.9 * len(links)
+    for entry, link in links.items():
+        if link is not None:
+            page, _, anchor = link["href"].partition("#")
+            section = soups[f"chapters/{page.rpartition('/')[2]}"].find(id=anchor)
+            assert section is not None, entry
+            assert link.text.endswith("」") and link.text.startswith("第 ")
+
+
 # まちがいを知らせる
 
 

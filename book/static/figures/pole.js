@@ -107,11 +107,14 @@ class Pole extends live.Figure {
     this.barTexts = SIDES.map(() => live.make("span"));
     this.withCeiling = drivers.length > 1; // in chapter 5 the reader knows what that is
     const className = `live-bars ${this.withCeiling ? "with-ceiling" : ""}`;
-    this.values = live.make("div", { className }, ...SIDES.flatMap((side, k) => [
+    this.difference = live.make("span", { className: "live-bar best" });
+    this.differenceText = live.make("span");
+    this.values = live.make("div", { className }, ...(this.withCeiling ? SIDES : []).flatMap((side, k) => [
       live.make("span", {}, `Q(${side})`),
       live.make("span", { className: "live-axis" }, this.bars[k]),
       this.barTexts[k],
-    ]));
+    ]), live.make("span", {}, "Q(右) − Q(左)"),
+    live.make("span", { className: "live-axis difference" }, this.difference), this.differenceText);
     this.explained = live.make("p", { className: "live-note" });
     this.readings.append(this.values, this.explained);
     this.explain(100);
@@ -122,7 +125,7 @@ class Pole extends live.Figure {
   explain(ceiling) {
     const line = `縦の線は、価値の上限 1 / (1 − γ) = ${live.number(ceiling, 0)} です。`;
     live.write(this.explained,
-      `カートを左右へ押すことの価値の見積もり。大きいほうへ押します。${this.withCeiling ? line : ""}`);
+      `カートを左右へ押すことの価値の見積もり。大きいほうへ押します。差は、小さくても見えるように、対数に近い目盛りで描きます。${this.withCeiling ? line : ""}`);
   }
 
   get byHand() {
@@ -168,6 +171,7 @@ class Pole extends live.Figure {
 
   play(on) {
     super.play(on);
+    if (!on) this.part = 1; // the picture shows the state whose numbers stand below
     live.write(this.playButton, on ? "止める" : "動かす");
     this.playButton.disabled = this.byHand && this.action === null;
   }
@@ -176,6 +180,7 @@ class Pole extends live.Figure {
     const on = !this.playing;
     if (this.ended) this.restart();
     this.play(on);
+    this.draw();
   }
 
   key(event) {
@@ -272,6 +277,10 @@ class Pole extends live.Figure {
       this.bars[k].style.transform = `scaleX(${Math.max((0.8 * value) / ceiling, 0)})`;
       live.write(this.barTexts[k], live.number(value, 2));
     });
+    const difference = values[1] - values[0];
+    const drawn = Math.asinh(10 * difference) / Math.asinh(300) / 2; // 30 fills a half
+    this.difference.style.transform = `translateX(50%) scaleX(${drawn})`;
+    live.write(this.differenceText, live.number(difference, 2));
     this.explain(ceiling);
   }
 

@@ -21,7 +21,8 @@ class Rewind extends live.Figure {
     this.curve = this.add("div", { style: "cursor: pointer" },
       this.canvas((width) => (width < 480 ? 130 : 160), this.paintCurve.bind(this)));
     this.curve.onpointerdown = ({ offsetX }) => this.nearest(offsetX);
-    this.sliderRow = this.row();
+    this.curve.onpointermove = ({ offsetX, buttons }) => { if (buttons) this.nearest(offsetX); };
+    this.sliderRow = this.add("div", { className: "live-under" });
     this.map = this.canvas((width) => Math.min(width, 344), this.paintMap.bind(this));
     this.scene = this.canvas((width) => 0.62 * width, this.paintPole.bind(this));
     this.counter = live.make("output", { className: "live-counter", "aria-live": "off" });
@@ -73,6 +74,7 @@ class Rewind extends live.Figure {
     if (!this.point) return;
     const far = ({ episode }) => Math.abs(this.across(episode) - x);
     const k = this.points.reduce((best, point, at) => (far(point) < far(this.points[best]) ? at : best), 0);
+    if (this.points[k] === this.point) return;
     this.input.valueAsNumber = k;
     this.input.dispatchEvent(new Event("input"));
   }

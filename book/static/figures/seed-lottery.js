@@ -118,9 +118,8 @@ class SeedLottery extends live.Figure {
       this.pull();
       this.left -= 1;
     } while (this.left > 0 && performance.now() < end);
-    if (this.left > 0) return;
-    this.play(false);
-    this.report(true);
+    this.report(this.left <= 0); // the words are those of the draw that is seen
+    if (this.left <= 0) this.play(false);
   }
 
   /** One draw, and what is said of it. */
