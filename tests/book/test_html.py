@@ -188,6 +188,27 @@ def test_exercises_are_numbered(soups, chapter):
         assert re.match(r"演習 \d+\.\d+ ", title)
 
 
+def test_teachers_find_all_drawings_and_exercises(soups):
+    page = soups["book/teachers.html"].find("article")
+    chapters = [soups[f"chapters/{chapter}.html"] for chapter in CHAPTERS]
+    drawn = {
+        Path(image["src"]).name
+        for soup in chapters
+        for image in soup.select("article figure img[src$='.svg']")
+    }
+    offered = page.select(".all-figures a.image-reference")
+    assert {Path(a["href"]).name for a in offered} == drawn
+    titles = {
+        title.contents[0].strip()
+        for soup in chapters
+        for title in soup.select("article h3")
+        if title.text.startswith("演習")
+    }
+    lists = page.select(".all-exercises dd")
+    assert len(lists) == 3 and all(entries.select("a") for entries in lists)
+    assert {a.text for a in page.select(".all-exercises a")} == titles
+
+
 def test_titles_have_one_form(soups):
     titles = {page: soup.title.text for page, soup in soups.items() if soup.title}
     assert titles.pop("book/index.html") == "DeZero で作る DQN"
