@@ -42,18 +42,21 @@ class Answer:
 class Question:
     text: str
     answers: tuple[Answer, ...]
+    see: str = ""  # the title of the section that explains it
 
 
 WANTED = {str: "a text", list: "a list of tables", bool: "true or false"}
 
 
-def fields(entry: object, **kinds: type) -> dict:
-    """The entry, validated as a table of these fields. Only booleans are optional."""
+def fields(entry: object, optional: tuple[str, ...] = (), **kinds: type) -> dict:
+    """The entry, validated as a table of these fields. Booleans are optional too."""
     if not isinstance(entry, dict):
         raise QuizError(f"must be a table, is {entry!r}")
     if unknown := entry.keys() - kinds.keys():
         raise QuizError(f"unknown field {min(unknown)!r}")
     for name, kind in kinds.items():
+        if name in optional and name not in entry:
+            continue
         value = entry.get(name, False if kind is bool else None)
         if not isinstance(value, kind) or value in ("", []):
             raise QuizError(f"{name!r} must be {WANTED[kind]}, is {value!r}")
@@ -78,13 +81,13 @@ def answer_from(entry: object) -> Answer:
 
 
 def question_from(entry: object) -> Question:
-    entry = fields(entry, text=str, answers=list)
+    entry = fields(entry, ("see",), text=str, answers=list, see=str)
     answers = listed(entry["answers"], "answer", answer_from)
     if not 3 <= len(answers) <= 5:
         raise QuizError(f"must have 3 to 5 answers, has {len(answers)}")
     if (right := sum(answer.right for answer in answers)) != 1:
         raise QuizError(f"must have exactly one right answer, has {right}")
-    return Question(entry["text"], tuple(answers))
+    return Question(entry["text"], tuple(answers), entry.get("see", ""))
 
 
 def read(path: Path) -> list[Question]:
@@ -125,17 +128,29 @@ def inline(text: str) -> list[nodes.Node]:
     ]
 
 
-def answer_node(entry: Answer) -> quiz_answer:
+def answer_node(entry: Answer, see: list[nodes.Node]) -> quiz_answer:
     verdict = nodes.strong("", "正解です。" if entry.right else "不正解です。")
     return quiz_answer(
         "",
         quiz_label("", "", *inline(entry.text)),
-        nodes.paragraph("", "", verdict, *inline(entry.why)),
+        nodes.paragraph("", "", verdict, *inline(entry.why), *see),
         classes=["quiz-right" if entry.right else "quiz-wrong"],
     )
 
 
-def quiz_node(questions: list[Question]) -> nodes.container:
+def quiz_node(questions: list[Question], places: dict[str, str]) -> nodes.container:
+    """With links to the sections, whose ids are given by their titles."""
+
+    def see(entry: Question) -> list[nodes.Node]:
+        if entry.see not in places:
+            return []
+        title = nodes.Text(f"→「{entry.see}」")
+        return [
+            nodes.reference(
+                "", "", title, refid=places[entry.see], internal=True, classes=["see"]
+            )
+        ]
+
     quiz = nodes.container(classes=["quiz"])
     quiz += nodes.paragraph("", HINT, classes=["quiz-hint"])
     for number, entry in enumerate(questions, 1):
@@ -143,7 +158,9 @@ def quiz_node(questions: list[Question]) -> nodes.container:
         text = nodes.paragraph("", "", title, nodes.Text("　"), *inline(entry.text))
         text["ids"] = [f"quiz-{number}"]
         answers = nodes.enumerated_list(enumtype="upperalpha")
-        answers += [nodes.list_item("", answer_node(a)) for a in entry.answers]
+        answers += [
+            nodes.list_item("", answer_node(a, see(entry))) for a in entry.answers
+        ]
         quiz += quiz_question("", text, answers)
     return quiz
 
@@ -152,6 +169,8 @@ class InsertQuizzes(SphinxTransform):
     default_priority = 400
 
     def apply(self) -> None:
+        sections = list(self.document.findall(nodes.section))
+        places = {section[0].astext(): section["ids"][0] for section in sections}
         for raw in list(self.document.findall(nodes.raw)):
             place = PLACE.fullmatch(raw.astext())
             if place is None:
@@ -159,7 +178,7 @@ class InsertQuizzes(SphinxTransform):
             path = Path(self.env.srcdir, FOLDER, f"{place[1]}.toml")
             self.env.note_dependency(str(path))
             try:
-                raw.replace_self(quiz_node(read(path)))
+                raw.replace_self(quiz_node(read(path), places))
             except QuizError as error:
                 logger.warning("%s", error, location=raw)
 

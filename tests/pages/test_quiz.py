@@ -58,6 +58,7 @@ def test_answers_are_chosen_by_keyboard(page):
     assert fold(page, 0, 1).locator("summary").evaluate(outline) == "solid"
     page.keyboard.press("Enter")
     assert fold(page, 0, 1).locator("p").is_visible()
+    page.keyboard.press("Tab")  # the link to the section that explains it
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
     assert fold(page, 0, 2).locator("p").is_visible()

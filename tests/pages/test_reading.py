@@ -2,10 +2,11 @@
 
 import itertools
 import re
+import tomllib
 
 import pytest
 
-from built import CHAPTERS, address, settle, unfold
+from built import CHAPTERS, ROOT, address, settle, unfold
 
 PAGE = "chapters/02_before_dqn"
 MARKED = "nav.page-toc a.active"
@@ -158,6 +159,20 @@ def test_entries_of_the_glossary_lead_to_their_sections(soups):
             section = soups[f"chapters/{page.rpartition('/')[2]}"].find(id=anchor)
             assert section is not None, entry
             assert link.text.endswith("」") and link.text.startswith("第 ")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_explanations_of_a_quiz_lead_to_its_sections(soups, chapter):
+    """A question may name no section (see = in its TOML); one that does names one of its page."""
+    quiz = tomllib.loads((ROOT / f"book/quizzes/{chapter}.toml").read_text("utf-8"))
+    page = soups[f"chapters/{chapter}.html"]
+    shown = page.select(".quiz-question")
+    for entry, question in zip(quiz["questions"], shown, strict=True):
+        links = question.select("details a.see")
+        assert len(links) == len(entry["answers"]) * ("see" in entry)
+        for link in links:
+            section = page.find(id=link["href"][1:])
+            assert entry["see"] in section.find(re.compile("h[23]")).get_text()
 
 
 # まちがいを知らせる
