@@ -93,6 +93,7 @@ policies: venv ## 章と、動く図で使う方策を学習しなおす
 	  --set episodes=None --set steps=25000 --set sync_interval=None --set sync_steps=100 \
 	  --set separate_streams=False \
 	  --out book/figures/policies
+	@$(BIN)/python tools/figures/breakout.py
 	@$(MAKE) figures
 
 # Needs uv: pip install uv

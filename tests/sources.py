@@ -20,6 +20,9 @@ import by_hand
 from figure_models import end, follow, policy_of, rewind_data, rewind_points
 from figures import rewind
 from marks import SIGNED
+from rlbook_helpers.beyond import breakout
+from rlbook_helpers.beyond.convolution import ConvolutionQNet
+from rlbook_helpers.beyond.layer_norm import NormalizedQNet
 from rlbook_helpers.clinic.case import FIRST_UPDATE, PATIENCE
 from rlbook_helpers.clinic.examinations import EXAMINATIONS
 from rlbook_helpers.clinic.motion import MOST_UPDATES
@@ -238,6 +241,19 @@ def by_chance(length: int) -> float:
     return 1 - (1 - 0.5**length) ** 10_000
 
 
+# Chapter 9
+
+
+def weights(network) -> int:
+    """How many weights and biases a network has."""
+    return sum(parameter.data.size for parameter in network.params())
+
+
+def games(record: str) -> np.ndarray:
+    """The bricks of each game of the evaluation: (seeds, games)."""
+    return np.array([run["evaluation"] for run in runs(record)])
+
+
 # Chapter 7 and other pages
 
 
@@ -319,6 +335,8 @@ def names(chapter: str) -> dict:
     taken = {"EXAMINATIONS": EXAMINATIONS, "PATIENTS": PATIENTS}
     taken |= {"GAMMA": GAMMA, "PATIENCE": PATIENCE, "MOST_UPDATES": MOST_UPDATES}
     taken |= {"FIRST_UPDATE": FIRST_UPDATE}
+    taken |= {"breakout": breakout, "NormalizedQNet": NormalizedQNet}
+    taken |= {"ConvolutionQNet": ConvolutionQNet}
     taken |= {"end": end, "follow": follow, "rewind": rewind}
     shared = {k: v for k, v in (vars(by_hand) | globals()).items() if k[0] != "_"}
     made = {f.__name__: f for f in (printed, table, says, rows_where)}

@@ -43,16 +43,8 @@ class Breakout:
     def reset(self, rng: np.random.Generator) -> np.ndarray:
         """すべての盤をはじめからにして、状態 (N, 400) を返します。rng は、あとの盤にも使います。"""
         self.rng, self.each = rng, np.arange(self.games)
-        (
-            self.x,
-            self.y,
-            self.dx,
-            self.dy,
-            self.old_x,
-            self.old_y,
-            self.paddle,
-            self.t,
-        ) = np.zeros((8, self.games), int)
+        self.x, self.y, self.dx, self.dy = np.zeros((4, self.games), int)
+        self.old_x, self.old_y, self.paddle, self.t = np.zeros((4, self.games), int)
         self.bricks = np.zeros((self.games, SIDE, SIDE), bool)
         self.begin(self.each)
         return self.screen()

@@ -29,10 +29,12 @@ from figure_models import (
     rewind_points,
 )
 from figures import angles as figure_angles  # tools/figures
+from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
 from figures import weights as figure_weights
+from rlbook_helpers.beyond.breakout import Breakout
 from rlbook_helpers.clinic.judge import DIAGNOSES
 from rlbook_helpers.experiments.statistics import interquartile_mean
 
@@ -354,3 +356,31 @@ def test_findings_tell_every_patient_of_the_room_from_every_other_diagnosis():
         for other in DIAGNOSES:
             ill = [result == "異常" for result in results[other]]
             assert other == name or ill != [r == "異常" for r in results[name]]
+
+
+# The game
+
+
+def test_game_and_picture_come_from_the_recorded_network():
+    remedy = "python tools/figures"
+    assert figure_breakout.DATA.read_text("utf-8") == figure_breakout.script(), remedy
+    picture = figure_breakout.PICTURE.read_text("utf-8")
+    assert picture == figure_breakout.picture(), remedy
+
+
+def test_recorded_network_plays_in_bytes():
+    """Its weights are rounded to bytes, and it plays all the same."""
+    assert figure_breakout.score(games=60, seed=1).mean() > 25
+
+
+def test_claim_below_the_game_holds():
+    """The values differ more when a falling ball is near the paddle."""
+    net, boards = figure_breakout.network(), Breakout(64)
+    states, low, high = boards.reset(np.random.default_rng(3)), [], []
+    for _ in range(200):
+        values = net.predict(states)
+        spread = np.ptp(values, axis=1)
+        low += spread[(boards.dy == 1) & (boards.y >= 7)].tolist()
+        high += spread[(boards.dy == 1) & (boards.y <= 4)].tolist()
+        states = boards.step(values.argmax(axis=1)).states
+    assert np.mean(low) > 2 * np.mean(high)

@@ -18,8 +18,8 @@ MAY_IMPORT = {
     "experiments": {"beyond", "clinic", "experiments"},
     "exercises": {"exercises"},
 }
-# Its exercises are about the clinic.
-ALSO = {"exercises/chapter7.py": {"clinic"}}
+# Its exercises are about the clinic, or about the game.
+ALSO = {"exercises/chapter7.py": {"clinic"}, "exercises/chapter9.py": {"beyond"}}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 

@@ -298,6 +298,21 @@ def adapted(**changes):
     return make
 
 
+# Chapter 9
+
+
+def mirror(states, actions):
+    boards = states.reshape(-1, 4, 10, 10)[..., ::-1]
+    return boards.reshape(states.shape), 2 - actions
+
+
+def follow(state, *, sees=True):
+    paddle, ball, before, _ = state.reshape(4, 10, 10)
+    (_, x), (_, old) = np.argwhere(ball)[0], np.argwhere(before)[0]
+    goal = x + (x - old if sees else 0) - 1
+    return int(np.sign(goal - paddle[-1].argmax())) + 1
+
+
 # Chapter 8
 
 
@@ -611,6 +626,9 @@ ACCEPTED = {
     "8.1": [(1, 0.1), [np.float64(1.0), np.array([0.1])], (1.0, 0.1001)],
     "8.2": [(128, 4, 1 / 32), np.array([128, 4, 0.03125])],
     "8.3": [watkins],
+    "9.1": [(36, 808), np.array([36.0, 808])],
+    "9.2": [mirror, lambda s, a: list(mirror(s, a))],
+    "9.3": [follow, lambda state: np.int64(follow(state))],
     "10.1": [limit],
     "10.2": [(3.1, 1.1), np.array([2.0, 0.9])],
     "10.3": [(0.04, 0.5, 0.05)],
@@ -750,6 +768,18 @@ REFUSED = [
     ("8.3", watkins_without_ends, "終端と打ち切り"),
     ("8.3", watkins_ends_at_truncations, "打ち切りの先"),
     ("8.3", lambda rewards, *rest: rewards, "見積もり"),
+    ("9.1", (100, 808), "はみ出せ"),
+    ("9.1", (36, 800), "バイアス"),
+    ("9.1", (36, 7), "一枚の出力"),
+    ("9.1", (7, 808), "左上"),
+    ("9.2", lambda s, a: (s, 2 - a), "もとのまま"),
+    ("9.2", lambda s, a: (mirror(s, a)[0], a), "左へ動かす行動"),
+    ("9.2", lambda s, a: (s[:, ::-1], 2 - a), "逆に並べ"),
+    ("9.2", lambda s, a: (mirror(s, a)[0], a + 1), "裏返した行動"),
+    ("9.2", lambda s, a: (s * 0, 2 - a), "横の軸だけ"),
+    ("9.3", lambda state: 1, "玉の列"),
+    ("9.3", lambda state: 3, "どれか"),
+    ("9.3", lambda state: follow(state, sees=False) if state[0] else 0, "平均"),
     ("10.1", lambda times, parts: 1 / limit(times, parts), "逆数"),
     (
         "10.1",
@@ -852,6 +882,7 @@ SECRETS = {
     "7.7": ["平均をとった"],
     "8.1": ["0.1"],
     "8.2": ["128", "0.031"],
+    "9.1": ["36", "808"],
 }
 
 

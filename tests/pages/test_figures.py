@@ -23,6 +23,7 @@ FIGURES = {  # with the pages that show them
     "max-bias": ["chapters/05_stable"],
     "seed-lottery": ["chapters/05_stable"],
     "clinic": ["chapters/07_clinic"],
+    "breakout": ["chapters/09_screen"],
 }
 WITH_FIGURES = sorted({page for pages in FIGURES.values() for page in pages})
 each_figure = pytest.mark.parametrize(

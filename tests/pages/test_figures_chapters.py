@@ -20,12 +20,15 @@ from figure_models import (
     rewind_points,
 )
 from figures import angles as figure_angles  # tools/figures
+from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
+from rlbook_helpers.beyond.breakout import SLIP, Breakout
 from rlbook_helpers.clinic.examinations import TITLES
 from rlbook_helpers.clinic.judge import DIAGNOSES
 from rlbook_helpers.clinic.patients import PATIENTS
+from rlbook_helpers.dezero_compat import F, Variable
 from rlbook_helpers.experiments.statistics import bootstrap_interval, interquartile_mean
 from rlbook_helpers.replay_buffer import ReplayBuffer
 
@@ -676,3 +679,157 @@ def test_touch_with_reduced_motion_works_at_once(phone, name, pressed, told):
     assert not page.ask("figure.running") and page.ask("figure.frames") == frames
     assert page.figure.locator(".live-status").get_attribute("aria-live") == "polite"
     assert page.tab.troubles == []
+
+
+# The game
+
+
+@pytest.fixture
+def game(show):
+    page = show("breakout")
+    page.figure.get_by_text("あなた", exact=True).click()
+    page.button("はじめから").click()
+    return page
+
+
+class Watched:
+    """A generator whose last chances are kept."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def __getattr__(self, name):
+        return getattr(self.rng, name)
+
+    def random(self, size):
+        self.last = self.rng.random(size)
+        return self.last
+
+
+def board(boards: Breakout, k: int) -> dict:
+    """One of the boards, as the page keeps it."""
+    names = {"x": "x", "y": "y", "dx": "dx", "dy": "dy", "old_x": "oldX"}
+    names |= {"old_y": "oldY", "paddle": "paddle", "t": "t"}
+    found = {ours: int(getattr(boards, name)[k]) for name, ours in names.items()}
+    return found | {"bricks": boards.bricks[k].ravel().tolist()}
+
+
+def played(games: int, steps: int, seed: int) -> list[tuple]:
+    """Boards, actions and slips, and what Python makes of them."""
+    rng = np.random.default_rng(seed)
+    boards, found = Breakout(games), []
+    boards.reset(rng)
+    boards.rng = Watched(boards.rng)
+    for _ in range(steps):
+        wanted = np.clip(boards.x + boards.dx - 1 - boards.paddle, -1, 1) + 1
+        chance = rng.random(games) < 0.9
+        actions = np.where(chance, wanted, rng.integers(3, size=games))
+        before = [board(boards, k) for k in range(games)]
+        step = boards.step(actions)
+        for k in range(games):
+            result = (
+                np.flatnonzero(step.next_states[k]).tolist(),
+                float(step.rewards[k]),
+                bool(step.terminated[k]),
+                bool(step.truncated[k]),
+            )
+            slips = bool(boards.rng.last[k] < SLIP)
+            found.append((before[k], int(actions[k]), slips, [*result]))
+    return found
+
+
+def test_game_is_played_as_in_python(game):
+    moves = played(games=6, steps=700, seed=0)
+    found = game.tab.evaluate(
+        """(moves) => moves.map(([board, action, slips]) => {
+            const { next, reward, terminated, truncated } = breakout.step(board, action, slips);
+            const screen = [...breakout.screen(next)].flatMap((v, k) => (v ? [k] : []));
+            return [screen, reward, terminated, truncated];
+        })""",
+        [move[:3] for move in moves],
+    )
+    expected = [move[3] for move in moves]
+    assert found == expected
+    assert sum(reward for _, reward, _, _ in expected) > 100
+    assert any(terminated for _, _, terminated, _ in expected)
+    limit = game.tab.evaluate("[breakout.maxSteps, breakout.slip]")
+    assert limit == [Breakout().max_steps, SLIP]
+    starts = game.tab.evaluate("Array.from({ length: 4000 }, () => breakout.reset())")
+    kinds = {(b["x"], b["y"], b["dx"], b["paddle"]) for b in starts}
+    assert len(kinds) == 8 * 3 * 2 * 8
+    assert all(
+        b["oldX"] == b["x"] - b["dx"] and b["oldY"] == b["y"] + 1 for b in starts
+    )
+
+
+def test_network_and_gradient_are_those_of_python(game):
+    net = figure_breakout.network()
+    boards = Breakout(40)
+    states = boards.reset(np.random.default_rng(1))
+    for _ in range(60):
+        states = boards.step(net.predict(states).argmax(axis=1)).states
+    x = Variable(states)
+    values = net(x)
+    F.sum(values[np.arange(40), values.data.argmax(axis=1)]).backward()
+    found, gradients = game.tab.evaluate(
+        """async (screens) => {
+            const policy = new ScreenPolicy(await live.load("breakout"));
+            return [screens.map((s) => policy.actionValues(Float64Array.from(s))),
+                    screens.map((s) => [...policy.gradient(Float64Array.from(s))])];
+        }""",
+        states.tolist(),
+    )
+    np.testing.assert_allclose(found, values.data, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(gradients, x.grad.data, rtol=1e-3, atol=1e-4)
+
+
+def test_game_is_played_by_keys_buttons_and_touch(game, phone):
+    stage = game.figure.locator(".live-stage")
+    game.ask("(figure.board = figure.before = { ...figure.board, paddle: 4 })")
+    stage.focus()
+    game.tab.keyboard.down("ArrowRight")
+    assert game.ask("[figure.playing, figure.held]") == [True, 2]
+    game.ask("(figure.play(false), figure.step(), figure.step())")
+    assert game.ask("figure.board.paddle") == 6  # as long as it is held
+    game.tab.keyboard.up("ArrowRight")
+    game.ask("figure.step()")
+    assert game.ask("figure.board.paddle") == 6
+    game.button("← 左へ").click()
+    game.ask("(figure.play(false), figure.step(), figure.step())")
+    assert game.ask("figure.board.paddle") == 5  # once pressed, one square
+    mobile = phone("breakout")
+    mobile.ask("(figure.restart(), figure.board.paddle = 4)")
+    box = mobile.figure.locator(".live-stage").bounding_box()
+    x, y = box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"]
+    mobile.tab.touchscreen.tap(x, y)
+    mobile.wait_for("figure.board.paddle < 4")
+
+
+def test_network_plays_and_shows_what_it_knows(game):
+    game.figure.get_by_text("学習したネットワーク", exact=True).click()
+    game.wait_for("figure.policy")
+    game.button("動かす").click()
+    game.wait_for("figure.bricks >= 2 || figure.ended")
+    game.ask("(figure.play(false), figure.draw())")
+    values = game.ask("figure.actionValues()")
+    best = game.figure.locator(".live-bar").evaluate_all(
+        "bars => bars.findIndex((bar) => bar.classList.contains('best'))"
+    )
+    assert best == int(np.argmax(values)) and len(values) == 3
+    picture = "figure.scene.toDataURL()"
+    plain = game.ask(picture)
+    game.figure.get_by_text("価値の勾配を重ねる", exact=True).click()
+    same = game.ask(picture) == plain
+    assert not same
+
+
+def test_game_ends_and_begins_again(game):
+    game.ask("figure.press(0, false)")
+    lost = "{ ...figure.board, x: 9, y: 8, dx: -1, dy: 1, paddle: 0 }"
+    game.ask(f"(figure.play(false), figure.board = {lost}, figure.step())")
+    assert "玉を落としました" in game.status and "0 個のブロック" in game.status
+    game.ask("(figure.restUntil = 0, figure.press(2, false))")
+    assert game.ask("[figure.ended, figure.bricks, figure.playing]") == ["", 0, True]
+    late = "{ ...figure.board, x: 5, y: 6, dx: 1, dy: -1, t: 999 }"
+    game.ask(f"(figure.play(false), figure.board = {late}, figure.step())")
+    assert "打ち切りました" in game.status

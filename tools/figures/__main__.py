@@ -1,10 +1,11 @@
 """Write the data of the live figures, and the pictures printed in their place: `make figures`."""
 
 import angles
+import breakout
 import clinic
 import rewind
 import seeds
 import weights
 
-for figure in (angles, clinic, seeds, weights, rewind):
+for figure in (angles, breakout, clinic, seeds, weights, rewind):
     figure.main()

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 POLICY = ROOT / "book" / "figures" / "policies" / "breakout.npz"
 DATA = ROOT / "book" / "static" / "figures" / "data" / "breakout.js"
 PICTURE = ROOT / "book" / "figures" / "breakout.svg"
-SEED = 44000  # the first of the recorded ones
+SEED = 44300  # the first of the record 09_screen_long
 
 
 def train() -> None:

@@ -138,7 +138,7 @@ class BreakoutGame extends live.Figure {
       min: 1, max: 20, step: 1, value: 5, show: (v) => `1 秒に ${v} ステップ`,
     }, (value) => { this.speed = value; });
     this.overlays = this.choice("盤に重ねるもの", { none: "盤だけ", gradient: "価値の勾配を重ねる" }, "none",
-      (name) => { this.overlay = name; this.draw(); });
+      (name) => { this.overlay = name; this.need(); });
     this.row(this.speedSlider, this.overlays);
     this.bars = MOVES.map(() => live.make("span", { className: "live-bar" }));
     this.barTexts = MOVES.map(() => live.make("span"));
@@ -160,14 +160,19 @@ class BreakoutGame extends live.Figure {
     return this.driver === "you";
   }
 
-  /** Give the paddle to a player. Until the weights are there, nothing moves. */
-  async hand(name) {
+  /** Give the paddle to a player. Until the weights are there, the network does not move it. */
+  hand(name) {
     this.driver = name;
     this.speedSlider.move(this.byHand ? 5 : 10);
     this.moves.forEach((button) => { button.hidden = !this.byHand; });
-    this.overlays.hidden = this.byHand;
     this.restart();
-    if (!this.begun || this.byHand) return;
+    this.need();
+  }
+
+  /** The weights, where the network plays or is looked at. */
+  async need() {
+    this.draw();
+    if (!this.begun || (this.byHand && this.overlay === "none")) return;
     try {
       this.policy ??= new ScreenPolicy(await live.load("breakout"));
     } catch {
@@ -231,8 +236,10 @@ class BreakoutGame extends live.Figure {
     this.held = null;
   }
 
+  /** Of the network: it plays, or the reader asks what it would do in his place. */
   actionValues() {
-    return this.byHand ? undefined : this.policy?.actionValues(breakout.screen(this.board));
+    const asked = !this.byHand || this.overlay !== "none";
+    return asked ? this.policy?.actionValues(breakout.screen(this.board)) : undefined;
   }
 
   /** The action of the player; null while there is none. */
@@ -283,7 +290,7 @@ class BreakoutGame extends live.Figure {
     const largest = Math.max(...values);
     values.forEach((value, k) => {
       this.bars[k].classList.toggle("best", k === values.indexOf(largest));
-      this.bars[k].style.transform = `scaleX(${Math.min(Math.max(value / 12, 0), 1)})`;
+      this.bars[k].style.transform = `scaleX(${Math.min(Math.max(value / 25, 0), 1)})`;
       live.write(this.barTexts[k], live.number(value, 2));
     });
   }
@@ -308,23 +315,27 @@ class BreakoutGame extends live.Figure {
     context.globalAlpha = 1;
     fill(this.ended ? colours.red : colours.orange, 10 * y + x, 0.7);
     for (let k = 0; k < breakout.wide; k++) fill(colours.ink, 90 + paddle + k);
-    if (this.overlay === "none" || this.byHand || !this.policy) return;
-    const looked = squares(this.policy.gradient(breakout.screen(this.board)));
+    if (this.overlay === "none" || !this.policy) return;
+    const screen = breakout.screen(this.board);
+    const looked = squares(this.policy.gradient(screen), screen);
     const largest = Math.max(...looked);
     looked.forEach((size, square) => {
       const side = (0.9 * unit * size) / largest;
       const [left, top] = [(square % 10 + 0.5) * unit - side / 2, (Math.floor(square / 10) + 0.5) * unit - side / 2];
-      context.strokeStyle = colours.green;
-      context.lineWidth = 2.5;
-      if (size > 0.1 * largest) context.strokeRect(left, top, side, side);
+      if (size < 0.05 * largest) return;
+      for (const [colour, thickness] of [[colours.paper, 5], [colours.green, 2.5]]) {
+        context.strokeStyle = colour;
+        context.lineWidth = thickness;
+        context.strokeRect(left, top, side, side);
+      }
     });
   }
 }
 
-/** The largest gradient of each square, over its four layers. */
-function squares(gradient) {
-  return Array.from({ length: 100 }, (_, k) =>
-    Math.max(...[0, 100, 200, 300].map((layer) => Math.abs(gradient[layer + k]))));
+/** The gradient of what stands in each square, over its four layers; 0 where nothing is. */
+function squares(gradient, screen) {
+  return Array.from({ length: 100 }, (_, k) => [0, 100, 200, 300]
+    .reduce((sum, layer) => sum + Math.abs(gradient[layer + k]) * screen[layer + k], 0));
 }
 
 live.define("breakout", BreakoutGame);
