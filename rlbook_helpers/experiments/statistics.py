@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy  # scipy.stats は、使うときに初めて読みこまれます
-from tabulate import tabulate
 
 from rlbook_helpers import checks
 
@@ -187,36 +186,6 @@ def compare_pairs(
 def p_text(p: float) -> str:
     """p 値を、小数点の下 3 桁で書きます。"""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def comparison_table(
-    solved: Mapping[str, np.ndarray],
-    results: Mapping[str, Comparison],
-    base: str,
-    names: Mapping[str, str],
-) -> str:
-    """compare_solved の結果の、HTML の表。差と区間の単位は % です。
-
-    引数:
-        solved, results, base: compare_solved に渡したものと、その結果。
-        names: 表に並べる設定の名前から、読者に見せる説明。
-    """
-    rows = [[f"{base} (基準)", f"{solved[base].sum()} / {len(solved[base])}"]]
-    for arm, name in names.items():
-        r = results[arm]
-        low, high = (f"{100 * x:+.0f}" for x in r.interval)
-        rows.append(
-            [
-                *(f"{arm}: {name}", f"{r.solved} / {r.seeds}"),
-                *(f"{100 * r.difference:+.0f}", f"{low} から {high}"),
-                *(p_text(r.adjusted), r.verdict),
-            ]
-        )
-    headers = ["条件", "解けた", "差 (%)", "95 % 区間", "補正した p 値", "結論"]
-    sides = ["left", *["right"] * 4, "center"]
-    return tabulate(
-        rows, headers, tablefmt="html", disable_numparse=True, colalign=sides
-    )
 
 
 def survival(steps: np.ndarray, solved: np.ndarray) -> tuple[np.ndarray, ...]:
