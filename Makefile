@@ -30,7 +30,7 @@ pdf: book ## 本を一つの PDF にする (_build/pdf。Chromium か Chrome が
 	  echo "PDF を作れません。Chromium か Chrome を入れてください / the PDF was not made: install Chromium or Chrome" >&2; exit 1; }
 	@echo "できました / open this: _build/pdf/dezero-dqn.pdf"
 
-PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env
+PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env --durations=25 --durations-min=2
 
 # Two workers, a whole file to one of them: chapters need one kernel, tests share their fixtures. Then,
 # alone, whatever measures time or memory, even after a failure. Fail if either run failed.
