@@ -30,14 +30,14 @@ pdf: book ## 本を一つの PDF にする (_build/pdf。Chromium か Chrome が
 	  echo "PDF を作れません。Chromium か Chrome を入れてください / the PDF was not made: install Chromium or Chrome" >&2; exit 1; }
 	@echo "できました / open this: _build/pdf/dezero-dqn.pdf"
 
-PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env --durations=25 --durations-min=2
+PYTEST = $(BIN)/python -m pytest --nbval --nbval-current-env
 
 # Two workers, a whole file to one of them: chapters need one kernel, tests share their fixtures. Then,
 # alone, whatever measures time or memory, even after a failure. Fail if either run failed.
 MARK = not slow
 ALONE = chapters/10_speed.ipynb tests/records/test_speed.py tests/pages/test_site.py
 test: book ## 本を組み立ててからテストする
-	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "($(MARK)) and not alone"; shared=$$?; \
+	@$(PYTEST) --durations=25 --durations-min=2 -n 2 --dist loadfile --no-loadscope-reorder -m "($(MARK)) and not alone"; shared=$$?; \
 	  $(PYTEST) -m "($(MARK)) and alone" $(ALONE) && exit $$shared
 
 test-all: ## 時間のかかるテストもすべて行う
