@@ -128,6 +128,7 @@ class BreakoutEnv(gym.Env):
 
     def step(self, action: int) -> tuple:
         """状態 (400,)、報酬、terminated、truncated、空の辞書を返します。"""
+        checks.integer("action", action, 0, Breakout.action_size)
         step = self.game.step(np.array([action]))
         self.state = step.next_states[0]
         ends = bool(step.terminated[0]), bool(step.truncated[0])

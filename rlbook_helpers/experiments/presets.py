@@ -156,7 +156,7 @@ class Preset:
         average_start = None
         if self.average_steps is not None:
             average_start = max(1, steps - self.average_steps + 1)
-        return StableDQNAgent(
+        return self.agent_class(
             action_size=sizes[0],
             state_size=sizes[1],
             average_start=average_start,
@@ -164,6 +164,11 @@ class Preset:
             seed=seed,
             **{name: getattr(self, name) for name in AGENT_OPTIONS},
         )
+
+    @property
+    def agent_class(self) -> type[StableDQNAgent]:
+        """make_agent が作るエージェントのクラス。"""
+        return StableDQNAgent
 
     @property
     def training_steps(self) -> int | None:
@@ -261,7 +266,13 @@ class PatientPreset(Preset):
 
 
 class NormalizedAgent(StableDQNAgent):
-    """ネットワークに層正規化のあるエージェント。"""
+    """ネットワークに層正規化のあるエージェント。引数は StableDQNAgent と同じです。"""
+
+    def __init__(self, *, seed: int, **options: Any):
+        super().__init__(seed=seed, **options)
+        self.qnet = NormalizedQNet(self.action_size, self.state_size, seed=seed)
+        self.sync_qnet()
+        self.optimizer = Adam(self.lr).setup(self.qnet)
 
     def get_loss(self, state, action, target) -> Variable:
         """StableDQNAgent と同じ損失。"""
@@ -284,15 +295,10 @@ class ReplayPreset(Preset):
         checks.flag("layer_norm", self.layer_norm)
         checks.choice("env_id", self.env_id, tuple(GAMES))
 
-    def make_agent(self, env: gym.Env, seed: int) -> DQNAgent:
-        """この設定のエージェントを作ります。"""
-        agent = super().make_agent(env, seed)
-        if self.layer_norm:
-            agent.__class__ = NormalizedAgent
-            agent.qnet = NormalizedQNet(agent.action_size, agent.state_size, seed=seed)
-            agent.sync_qnet()
-            agent.optimizer = Adam(agent.lr).setup(agent.qnet)
-        return agent
+    @property
+    def agent_class(self) -> type[StableDQNAgent]:
+        """make_agent が作るエージェントのクラス。"""
+        return NormalizedAgent if self.layer_norm else StableDQNAgent
 
     def evaluate(self, agent: DQNAgent, seed: int) -> np.ndarray:
         """終わりの方策の、エピソードごとの報酬の合計。すべてのエピソードを、同時に動かします。"""

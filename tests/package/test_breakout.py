@@ -329,3 +329,12 @@ def test_screen_is_painted():
     assert (middles == (31, 111, 178)).all(-1).sum() >= 29  # the trail hides one
     assert (middles[9] == (31, 41, 51)).all(-1).sum() == 3
     assert paint(env.state, size=8).shape == (80, 80, 3)
+
+
+@pytest.mark.parametrize("action", [-1, 3, 1.0])
+def test_env_refuses_what_is_no_action(action):
+    env = BreakoutEnv()
+    state, _ = env.reset(seed=0)
+    with pytest.raises((TypeError, ValueError), match="action"):
+        env.step(action)
+    np.testing.assert_array_equal(env.state, state)
