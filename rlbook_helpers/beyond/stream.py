@@ -16,7 +16,7 @@ class SparseQNet(QNet2):
         sparsity: ユニットごとに、はじめの重みのうち 0 にする割合。端数は捨てます。
         ほか: QNet2 と同じです。
     出典:
-        Elsayed ほか (2024)。論文は端数を切り上げますが、それでは、入力が 4 個の層の重みがすべて 0 になります。
+        Elsayed ほか (2024)。著者たちのプログラムは端数を切り上げますが、それでは、入力が 4 個の層の重みがすべて 0 になります。
     """
 
     def __init__(self, *sizes: int, sparsity: float = 0.9, seed=None, **options):
