@@ -33,6 +33,7 @@ from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
+from figures import training as figure_training
 from figures import weights as figure_weights
 from rlbook_helpers.beyond.breakout import Breakout
 from rlbook_helpers.clinic.judge import DIAGNOSES
@@ -45,11 +46,12 @@ FIGURE = "figure[class*='live-']"
 
 
 def test_scripts_are_small():
-    sizes = {
-        path.stem: len(gzip.compress(path.read_bytes(), 6))
-        for path in [*SCRIPTS.glob("*.js"), *SCRIPTS.parent.glob("*.js")]
-    }
+    sizes, others = (
+        {path.stem: len(gzip.compress(path.read_bytes(), 6)) for path in paths}
+        for paths in (SCRIPTS.glob("*.js"), SCRIPTS.parent.glob("*.js"))
+    )
     assert sum(sizes.values()) <= 55_000
+    assert sum(others.values()) <= 20_000
     for name in (
         "ring-buffer",
         "staleness",
@@ -330,6 +332,37 @@ def test_intervals_of_few_seeds_miss_as_claimed():
         low, high = np.percentile(means, [2.5, 97.5], axis=1)
         hits[count] = np.mean((low <= truth) & (truth <= high))
     assert 0.4 < hits[2] < 0.6 and 0.65 < hits[3] < 0.85 and hits[10] > 0.9
+
+
+# The training in the page
+
+
+def test_printed_curves_begin_like_the_training():
+    drawn = polylines("training")
+    seeds = list(figure_training.SEEDS)
+    assert len(drawn) == 2 * len(seeds)
+    for k, (_, switches) in enumerate(figure_training.PANELS):
+        expected = figure_training.curve(seeds[k], rounds=40, **switches)
+        x, y = drawn[k * len(seeds) + k].T
+        rounds = (x - figure_training.LEFT[k]) / figure_training.WIDTH * 200
+        np.testing.assert_allclose(rounds, np.arange(4, 201, 4), atol=0.1)
+        means = (figure_training.BOTTOM - y) / figure_training.HEIGHT * 500
+        np.testing.assert_allclose(means[:10], expected[3::4], atol=0.2)
+
+
+def test_claims_below_the_training_hold():
+    curves = {seed: figure_training.curve(seed) for seed in (2, 5, 9)}
+    assert curves[2][-1] - curves[9][-1] > 150
+    assert max(curves[5]) - curves[5][-1] > 150
+    drawn = [
+        (figure_training.BOTTOM - line[:, 1]) / figure_training.HEIGHT * 500
+        for line in polylines("training")
+    ]
+    for panel in (drawn[:6], drawn[6:]):  # as the alternative text says
+        assert max(line[0] for line in panel) < 30
+        ends = [line[-1] for line in panel]
+        assert min(ends) < 250 and max(ends) > 490
+        assert all((np.diff(line) < 0).any() for line in panel)
 
 
 # The consulting room

@@ -16,6 +16,7 @@ FIGURES = {  # with the page where each is tested
     "max-bias": "chapters/05_stable",
     "seed-lottery": "chapters/05_stable",
     "clinic": "chapters/07_clinic",
+    "training": "chapters/08_parts",
     "breakout": "chapters/09_screen",
 }
 

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from dezerogym.gridworld import GridWorld
 
-from built import PAGES, ROOT, set_scheme, settle, widths
+from built import PAGES, ROOT, set_scheme, settle, unfold, widths
 from figure_models import policy_of
 from figures import weights as figure_weights  # tools/figures
 
@@ -23,6 +23,7 @@ FIGURES = {  # with the pages that show them
     "max-bias": ["chapters/05_stable"],
     "seed-lottery": ["chapters/05_stable"],
     "clinic": ["chapters/07_clinic"],
+    "training": ["chapters/08_parts"],
     "breakout": ["chapters/09_screen"],
 }
 WITH_FIGURES = sorted({page for pages in FIGURES.values() for page in pages})
@@ -349,6 +350,51 @@ def test_claims_below_the_table_hold(table):
     assert error(1, 1, 100) < 1e-9
     error(0, 0.1, 1)
     assert "打ち切りました" in table.ask("figure.ended")
+
+
+# Links in the text
+
+LINKS = "a[data-live][href^='#']"
+SEEN = """(control) => control.querySelector("output")?.textContent
+    ?? (control.querySelector("input")?.checked ? "あり" : "なし")"""
+
+
+@each_figure_page
+def test_links_set_the_figures(visit, page):
+    tab = visit(page, reduced_motion="reduce")
+    unfold(tab)
+    assert tab.locator("a[data-live]").count() == tab.locator(LINKS).count()
+    for link in tab.locator(LINKS).all():
+        figure = tab.locator(link.get_attribute("href"))
+        figure.scroll_into_view_if_needed()
+        tab.wait_for_function("(e) => e.live?.begun", arg=figure.element_handle())
+        link.click()
+        for wish in link.get_attribute("data-live").split("; "):
+            name, _, value = wish.partition("=")
+            control = figure.locator("label, button").filter(has_text=name).first
+            if value:
+                assert control.evaluate(SEEN) == value, wish
+            elif name == "学ぶ":
+                assert figure.evaluate("(e) => e.live.playing")
+        figure.evaluate("(e) => e.live.play(false)")
+    assert tab.troubles == []
+
+
+def test_link_sets_boxes_as_it_says(show):
+    figure = show("training")
+    for wish in ("なし", "なし", "あり", "あり"):
+        figure.ask("figure.set(given)", f"層正規化={wish}; シード=7")
+        assert figure.ask("figure.parts.norm") == (wish == "あり")
+        assert figure.ask("[figure.seed, figure.playing]") == [7, False]
+
+
+def test_some_figures_are_set_by_the_text(soups):
+    linked = {
+        (page, link["href"])
+        for page in WITH_FIGURES
+        for link in soups[f"{page}.html"].select("a[data-live]")
+    }
+    assert len(linked) >= 1
 
 
 # Pole and table

@@ -24,6 +24,7 @@ from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
+from figures import training as figure_training
 from rlbook_helpers.beyond.breakout import SLIP, Breakout
 from rlbook_helpers.clinic.examinations import TITLES
 from rlbook_helpers.clinic.judge import DIAGNOSES
@@ -641,6 +642,87 @@ def test_room_is_used_by_keys_and_touch(phone):
     )
     assert room.figure.locator(".live-status").get_attribute("aria-live") == "polite"
     assert room.tab.troubles == []
+
+
+# The training in the page
+
+SWITCHES = [
+    {"target": False, "replay": False, "norm": True},
+    {"target": True, "replay": True, "norm": False},
+    {"target": True, "replay": False, "norm": True},
+]
+
+
+@pytest.fixture
+def training(show):
+    page = show("training")
+    page.ask("figure.set('層正規化=あり; ターゲットネットワーク=なし; シード=3')")
+    page.button("はじめから").click()
+    return page
+
+
+@pytest.mark.parametrize("parts", SWITCHES, ids=str)
+def test_training_learns_as_in_python(training, parts):
+    """360 updates, both in float64: the order of the sums differs in the last digits only."""
+    learner = figure_training.Learner(7, **parts)
+    means = [learner.round() for _ in range(45)]
+    found = training.ask(
+        """(() => {
+            const learner = new Learner(given, live.seeded(7));
+            const means = Array.from({ length: 45 }, () => learner.round());
+            const { totals, weights } = learner;
+            return [means, totals, weights.map((w) => [...w]), learner.score()];
+        })()""",
+        parts,
+    )
+    assert learner.updates == 360 and len(learner.totals) > 100
+    assert found[1] == learner.totals
+    np.testing.assert_allclose(found[0], means, rtol=1e-12)
+    for ours, theirs in zip(learner.weights, found[2], strict=True):
+        np.testing.assert_allclose(np.ravel(ours), theirs, rtol=0, atol=1e-7)
+    assert found[3] == pytest.approx(learner.score(), rel=1e-9)
+
+
+def test_training_in_the_worker_is_seen_and_stopped(training):
+    training.button("学ぶ").click()
+    training.wait_for("figure.run.curve.length >= 3 && figure.steps + figure.rest > 0")
+    training.button("止める").click()
+    training.wait_for("!figure.asked")
+    curve = training.ask("figure.run.curve")
+    np.testing.assert_allclose(curve, figure_training.curve(3, len(curve)), rtol=1e-12)
+    settle(training.tab)
+    assert training.ask("[figure.run.curve.length, figure.running]") == [
+        len(curve),
+        False,
+    ]
+    training.button("学ぶ").click()  # it goes on where it was
+    training.wait_for(f"figure.run.curve.length > {len(curve)}")
+    training.slider("シード").focus()
+    training.tab.keyboard.press("ArrowRight")
+    assert training.ask("[figure.runs.length, figure.playing, figure.seed]") == [
+        2,
+        False,
+        4,
+    ]
+    assert training.ask("figure.runs[1].curve") == []
+
+
+def test_results_of_trainings_stand_side_by_side(training):
+    tell = "figure.hear({ mean: 450, weights: [], norm: true, score: %s })"
+    note = training.figure.locator(".live-note")
+    training.ask("(figure.run.curve.push(400), " + tell % 430.6 + ")")
+    assert "20 本の棒を支えると、平均 431 ステップ" in training.status
+    assert note.inner_text() == "層正規化：431（シード 3）。"
+    training.ask("figure.set('シード=5')")
+    training.ask(tell % 212)
+    training.ask("figure.set('層正規化=なし')")
+    training.ask(tell % 100)
+    assert note.inner_text() == (
+        "層正規化：431（シード 3）、212（シード 5）。どれもなし：100（シード 5）。"
+    )
+    training.button("はじめから").click()
+    assert training.ask("figure.runs.length") == 1 and "シード" not in note.inner_text()
+    assert training.tab.troubles == []
 
 
 # By touch

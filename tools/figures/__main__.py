@@ -5,7 +5,8 @@ import breakout
 import clinic
 import rewind
 import seeds
+import training
 import weights
 
-for figure in (angles, breakout, clinic, seeds, weights, rewind):
+for figure in (angles, breakout, clinic, seeds, training, weights, rewind):
     figure.main()

@@ -175,8 +175,26 @@ const live = (() => {
         input.value = to;
         input.oninput();
       };
+      label.seek = (text) => {
+        input.value = min;
+        while (show(input.valueAsNumber) !== text && input.valueAsNumber < max) input.stepUp();
+        input.oninput();
+      };
       tell();
       return label;
+    }
+
+    /**
+     * What a link in the text asks for: names of buttons and choices, sliders with what they shall show,
+     * boxes with あり or なし, as in "シード=5; 経験再生=あり; 学ぶ".
+     */
+    set(wishes) {
+      for (const [name, value] of wishes.split("; ").map((wish) => wish.split("="))) {
+        const control = [...this.root.querySelectorAll("label, button")]
+          .find((part) => (part.querySelector("span") ?? part).textContent === name);
+        if (control.seek) control.seek(value);
+        else if (!value || control.firstChild.checked !== (value === "あり")) control.click();
+      }
     }
 
     /** One of several, of which all are seen. choices: {value: text}; onchange gets the value. */
@@ -238,6 +256,11 @@ const live = (() => {
     (entries) => entries.forEach((e) => e.target.live.come(e.isIntersecting)),
     { rootMargin: "200px" },
   );
+  /** <a href="#fig-name" data-live="学習率=0.002">; without scripts it leads to the figure. */
+  document.addEventListener("click", ({ target }) => {
+    const link = target.closest("a[data-live]");
+    if (link) document.querySelector(link.hash).live?.set(link.dataset.live);
+  });
   const all = (what) => () => figures.forEach((figure) => figure[what]());
   document.addEventListener("visibilitychange", all("wake"));
   new MutationObserver(all("draw")).observe(document.documentElement, { attributeFilter: ["data-theme"] });
