@@ -101,8 +101,7 @@ class Adam(optimizers.Adam):
     属性:
         theta: すべての重み θ (P,)。モデルの重みは、どれもこの一部を指すビューです。
         grad: すべての勾配 (P,)。
-        places: 重みごとの、grad の一部を指す Variable。q_loss がここに勾配を書けば、写さずに
-            済みます。学習の全体で 3 % から 7 % の得でした (第 10 章の測り方、7 回)。
+        places: 重みごとの、grad の一部を指す Variable。q_loss がここに勾配を書けば、写さずに済みます。
     出典:
         Kingma & Ba (2015) の Algorithm 1 を、第 2 節の終わりの形にしたもの。
     """

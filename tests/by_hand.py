@@ -85,6 +85,19 @@ def permutation_p(a, b, rng, count=4_000):
     return np.mean(np.abs(np.array(us) - middle) >= distance)
 
 
+def exact_p(a, b):
+    """permutation_p over all splits: in how many ways so many ranks (doubled) have each sum."""
+    pooled = np.concatenate([a, b])
+    twice = [int((pooled < x).sum() + (pooled <= x).sum()) + 1 for x in pooled]
+    ways = np.zeros((len(a) + 1, sum(twice) + 1))
+    ways[0, 0] = 1
+    for rank in twice:
+        ways[1:, rank:] += ways[:-1, :-rank]
+    distance = np.abs(np.arange(ways.shape[1]) - len(a) * (len(pooled) + 1))
+    far = distance >= distance[sum(twice[: len(a)])]
+    return ways[-1, far].sum() / ways[-1].sum()
+
+
 def best_and_random(model, start, steps):
     """The mean totals of the best and of the uniform policy, backwards from the last of so many steps.
 
