@@ -1,7 +1,10 @@
 """The live figures without a browser: their data, their claims, the weight of their scripts."""
 
+import base64
+import copy
 import dataclasses
 import gzip
+import json
 import re
 from pathlib import Path
 
@@ -33,6 +36,7 @@ from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
+from figures import spread as figure_spread
 from figures import training as figure_training
 from figures import weights as figure_weights
 from rlbook_helpers.beyond.breakout import Breakout
@@ -332,6 +336,59 @@ def test_intervals_of_few_seeds_miss_as_claimed():
         low, high = np.percentile(means, [2.5, 97.5], axis=1)
         hits[count] = np.mean((low <= truth) & (truth <= high))
     assert 0.4 < hits[2] < 0.6 and 0.65 < hits[3] < 0.85 and hits[10] > 0.9
+
+
+# One update
+
+
+def test_networks_of_the_grid_are_those_of_the_chapter():
+    """Trained in float32: another processor moves the last digits only."""
+    text = figure_spread.DATA.read_text("utf-8")
+    data = json.loads(text.removeprefix('live.keep("spread", ').removesuffix(");\n"))
+    for name, episodes in (("fresh", 0), ("trained", 1_000)):
+        numbers = base64.b64decode(data[name])
+        whole = [
+            int.from_bytes(numbers[k : k + 3], "little", signed=True)
+            for k in range(0, len(numbers), 3)
+        ]
+        W, b, V, c = np.split(
+            np.array(whole) / (2**23 - 1) * data["largest"], [1200, 1300, 1700]
+        )
+        hidden = np.maximum(W.reshape(12, 100) + b, 0)
+        expected = figure_spread.table(figure_spread.trained(episodes))
+        np.testing.assert_allclose(
+            hidden @ V.reshape(100, 4) + c,
+            expected,
+            atol=1e-6 if not episodes else 0.02,
+        )
+    assert figure_spread.PICTURE.read_text("utf-8") == figure_spread.picture()
+
+
+def shares(agent) -> np.ndarray:
+    """By how much the values of the same action move in the other squares (40, 9)."""
+    found = []
+    for square in figure_spread.ACTING:
+        for action in range(4):
+            other = copy.deepcopy(agent)
+            before = figure_spread.table(other)
+            one_hot = figure_spread.one_hot
+            reward = float(before[square, action]) + 1  # in the end: any error will do
+            other.update(one_hot(square), action, reward, one_hot(3), True)
+            change = (figure_spread.table(other) - before)[:, action]
+            others = [s for s in figure_spread.ACTING if s != square]
+            found.append(change[others] / change[square])
+    return np.array(found)
+
+
+def test_claims_below_the_update_hold():
+    fresh, trained = (shares(figure_spread.trained(n)) for n in (0, 1_000))
+    assert fresh.min() > 0.25
+    assert np.median(np.abs(trained - fresh)) < 0.02
+    assert np.abs(trained - fresh).max() < 0.1
+    parts = figure_spread.changes()
+    others = [s for s in figure_spread.ACTING if s != 2]
+    assert others[parts[others, 3].argmax()] == 9  # (2, 1)
+    assert 0 < np.abs(parts[figure_spread.ACTING, :3]).max() < 0.1
 
 
 # The training in the page

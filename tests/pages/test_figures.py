@@ -12,11 +12,13 @@ from dezerogym.gridworld import GridWorld
 
 from built import PAGES, ROOT, set_scheme, settle, unfold, widths
 from figure_models import policy_of
-from figures import weights as figure_weights  # tools/figures
+from figures import spread as figure_spread  # tools/figures
+from figures import weights as figure_weights
 
 FIGURES = {  # with the pages that show them
     "pole": ["book/index", "chapters/03_cartpole_replay", "chapters/05_stable"],
     "q-learning": ["chapters/02_before_dqn"],
+    "spread": ["chapters/02_before_dqn"],
     "ring-buffer": ["chapters/03_cartpole_replay"],
     "staleness": ["chapters/04_dqn"],
     "rewind": ["chapters/04_dqn"],
@@ -282,6 +284,65 @@ def test_table_learns_like_that_of_the_chapter(table, chapter):
     np.testing.assert_allclose(
         np.reshape(exact, (3, 4, 4)), chapter["Q_star"], atol=1e-12
     )
+
+
+@pytest.mark.parametrize("learner", ["fresh", "trained"])
+def test_network_of_the_grid_learns_as_in_the_chapter(show, learner):
+    figure = show("spread")
+    figure.wait_for("figure.weights")
+    agent = figure_spread.trained(0)
+    weights = figure.ask("[...figure.weights[given]]", learner)
+    places = np.split(np.float32(weights), [1200, 1300, 1700])
+    layers = (agent.qnet.l1, agent.qnet.l2)
+    parts = [part for layer in layers for part in (layer.W, layer.b)]
+    for part, numbers in zip(parts, places, strict=True):
+        if learner == "fresh":  # 24 bits tell them from their neighbours
+            np.testing.assert_allclose(part.data.ravel(), numbers, rtol=0, atol=1e-7)
+        part.data = numbers.reshape(part.data.shape)
+    env = GridWorld()
+    for state, action in ((2, 3), (11, 0), (8, 2), (6, 3)):
+        before = figure_spread.table(agent)
+        kept = [part.data.copy() for part in parts]
+        env.reset()
+        env.agent_state = divmod(state, 4)
+        (y, x), reward, done = env.step(action)
+        one_hot = figure_spread.one_hot
+        agent.update(one_hot(state), action, reward, one_hot(4 * y + x), done)
+        after = figure_spread.table(agent)
+        for part, numbers in zip(parts, kept, strict=True):
+            part.data = numbers
+        found = figure.ask(
+            "Object.assign(Object.create(figure), given).update()",
+            {"learner": learner, "state": state, "action": action},
+        )
+        np.testing.assert_allclose(found["before"], before, atol=2e-6)
+        np.testing.assert_allclose(found["after"], after, atol=2e-6)
+        assert np.abs(after - before).max() > 1e-4
+
+
+def test_one_value_of_a_table_moves_and_all_of_a_network(show):
+    figure = show("spread")
+    figure.wait_for("figure.weights")
+    texts = figure.figure.locator("text.value")
+    figure.ask("figure.set('学習前のネットワーク; マス=(0, 2); 右')")
+    shown = texts.all_text_contents()
+    parts = 100 * figure_spread.changes()[figure_spread.ACTING].ravel()
+    assert [float(text.replace("−", "-")) for text in shown] == pytest.approx(
+        parts, abs=0.51
+    )
+    assert "動いたのは 40 個です" in figure.status
+    figure.figure.get_by_text("表", exact=True).click()
+    shown = texts.all_text_contents()
+    assert sorted(shown) == ["0"] * 39 + ["100"] and shown[11] == "100"
+    assert "動いたのは 1 個です" in figure.status and "その 0 %" in figure.status
+    figure.figure.locator("polygon.value").nth(4 * 8 + 2).click(
+        position={"x": 10, "y": 40}
+    )
+    assert figure.status.startswith("(2, 1) の「左」は")
+    assert figure.slider("マス").get_attribute("aria-valuetext") == "(2, 1)"
+    figure.slider("マス").focus()
+    figure.tab.keyboard.press("ArrowRight")
+    assert figure.status.startswith("(2, 2) の「左」は")
 
 
 def test_agent_of_the_table_explores_with_epsilon(table):

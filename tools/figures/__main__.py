@@ -1,12 +1,11 @@
 """Write the data of the live figures, and the pictures printed in their place: `make figures`."""
 
-import angles
-import breakout
-import clinic
-import rewind
-import seeds
-import training
-import weights
+import sys
+from pathlib import Path
 
-for figure in (angles, breakout, clinic, seeds, training, weights, rewind):
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from figures import angles, breakout, clinic, rewind, seeds, spread, training, weights
+
+for figure in (angles, breakout, clinic, seeds, spread, training, weights, rewind):
     figure.main()

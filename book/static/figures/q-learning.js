@@ -80,7 +80,47 @@ const square = (state) => `(${gridworld.place(state).join(", ")})`;
 /** The corner of a square, or a point in it, on the board. */
 const at = (state, within = 0) => gridworld.place(state).reverse().map((k) => 100 * k + within);
 
-class QLearning extends live.Figure {
+/** A figure with the board, whose squares are four triangles with a number each. */
+class GridFigure extends live.Figure {
+  /** marks: SVG between the triangles and the numbers. */
+  buildBoard(marks) {
+    this.board = live.make("div", { className: "live-board", role: "img",
+      "aria-label": "3 行 4 列の盤。どのマスにも、上下左右の行動の数を書いた四つの三角形がある。" });
+    const each = (content) => [...Array(12).keys()].map((s) =>
+      `<g transform="translate(${at(s)})">${content(s, gridworld.squares.includes(s))}</g>`).join("");
+    this.board.innerHTML = `<svg viewBox="-2 -2 404 304">
+      ${each((s, acts) => `<rect width="100" height="100" class="${s === gridworld.wall ? "wall" : ""}"/>${
+        acts ? TRIANGLES.map((points) => `<polygon points="${points}" class="value"/>`).join("") : ""}`)}
+      ${marks}<polygon class="moved"/>
+      ${each((s, acts) => (WRITTEN[s] ?? "") + (acts ? NUMBERS_AT.map(([x, y]) =>
+        `<text x="${x}" y="${y}" class="value"></text>`).join("") : ""))}</svg>`;
+    const all = (selector) => [...this.board.querySelectorAll(selector)];
+    this.triangles = all("polygon.value");
+    this.numbers = all("text.value");
+    [this.moved, this.path, this.best, this.agent] = all(".moved").concat(all("path, .best, circle"));
+  }
+
+  /** The numbers of all squares and actions: how dark, from -1 to 1, and what stands there. */
+  fill(show) {
+    gridworld.squares.forEach((s, k) => NUMBERS_AT.forEach((_, a) => {
+      const { dark, text, greedy } = show(s, a);
+      const share = 100 * Math.min(Math.abs(dark), 1);
+      this.triangles[4 * k + a].style.fill =
+        `color-mix(in oklab, var(--q-${dark > 0 ? "high" : "low"}) ${share}%, var(--q-zero))`;
+      const number = this.numbers[4 * k + a];
+      live.write(number, text);
+      number.classList.toggle("greedy", greedy);
+    }));
+  }
+
+  /** A triangle that stands out; s is null for none. */
+  mark(element, s, a) {
+    element.setAttribute("points", s === null ? "" : TRIANGLES[a]);
+    element.setAttribute("transform", `translate(${at(s)})`);
+  }
+}
+
+class QLearning extends GridFigure {
   build() {
     this.root.setAttribute("aria-label", "動く図：表を使う Q 学習");
     Object.assign(this, { epsilon: 0.1, gamma: 0.9, alpha: 0.1 });
@@ -92,9 +132,7 @@ class QLearning extends live.Figure {
       ["更新", "Q(s, a) ← Q(s, a) + α (y − Q(s, a))"],
     ].map(([name, symbols], k) => live.make("div", {},
       live.make("dt", {}, live.make("b", {}, name), live.make("span", {}, symbols)), this.formulas[k]));
-    this.board = live.make("div", { className: "live-board", role: "img",
-      "aria-label": "3 行 4 列の盤。どのマスにも、上下左右の行動価値を書いた四つの三角形がある。" });
-    this.buildBoard();
+    this.buildBoard('<path/><polygon class="best"/><circle r="8"/>');
     this.add("div", { className: "live-columns" }, this.board,
       live.make("div", {}, live.make("dl", { className: "live-formulas" }, ...formulas), this.summary));
 
@@ -195,34 +233,15 @@ class QLearning extends live.Figure {
 
   // What is seen
 
-  buildBoard() {
-    const each = (content) => [...Array(12).keys()].map((s) =>
-      `<g transform="translate(${at(s)})">${content(s, gridworld.squares.includes(s))}</g>`).join("");
-    this.board.innerHTML = `<svg viewBox="-2 -2 404 304">
-      ${each((s, acts) => `<rect width="100" height="100" class="${s === gridworld.wall ? "wall" : ""}"/>${
-        acts ? TRIANGLES.map((points) => `<polygon points="${points}" class="value"/>`).join("") : ""}`)}
-      <path/><polygon class="best"/><polygon class="moved"/><circle r="8"/>
-      ${each((s, acts) => (WRITTEN[s] ?? "") + (acts ? NUMBERS_AT.map(([x, y]) =>
-        `<text x="${x}" y="${y}" class="value"></text>`).join("") : ""))}</svg>`;
-    const all = (selector) => [...this.board.querySelectorAll(selector)];
-    this.triangles = all("polygon.value");
-    this.numbers = all("text.value");
-    [this.path, this.best, this.moved, this.agent] = all("path, .best, .moved, circle");
-  }
-
   draw() {
     const exact = this.overlay.checked;
     this.board.classList.toggle("exact", exact);
-    gridworld.squares.forEach((s, k) => this.Q[s].forEach((q, a) => {
+    this.fill((s, a) => {
+      const q = this.Q[s][a];
       const most = Math.max(...this.Q[s]);
       const greedy = !exact && q === most && most > Math.min(...this.Q[s]);
-      const share = 100 * Math.min(Math.abs(q), 1);
-      this.triangles[4 * k + a].style.fill =
-        `color-mix(in oklab, var(--q-${q > 0 ? "high" : "low"}) ${share}%, var(--q-zero))`;
-      const number = this.numbers[4 * k + a];
-      live.write(number, (greedy ? "↑↓←→"[a] : "") + two(exact ? this.exact[s][a] : q));
-      number.classList.toggle("greedy", greedy);
-    }));
+      return { dark: q, text: (greedy ? "↑↓←→"[a] : "") + two(exact ? this.exact[s][a] : q), greedy };
+    });
     this.agent.setAttribute("transform", `translate(${at(this.last?.next ?? gridworld.start, 50)})`);
     this.drawUpdate();
     live.write(this.summary, `終わったエピソード ${this.episodes}、いまのエピソード ${this.steps} 歩。`
@@ -233,12 +252,8 @@ class QLearning extends live.Figure {
   drawUpdate() {
     const u = this.last;
     this.path.setAttribute("d", u ? `M${at(u.state, 50)} L${at(u.next, 50)}` : "");
-    const mark = (element, s, a) => {
-      element.setAttribute("points", s === null ? "" : TRIANGLES[a]);
-      element.setAttribute("transform", `translate(${at(s)})`);
-    };
-    mark(this.moved, u ? u.state : null, u?.action);
-    mark(this.best, u && !u.done ? u.next : null, u?.nextAction);
+    this.mark(this.moved, u ? u.state : null, u?.action);
+    this.mark(this.best, u && !u.done ? u.next : null, u?.nextAction);
     if (!u) {
       this.formulas.forEach((numbers) => numbers.replaceChildren("—"));
       return;
