@@ -335,9 +335,9 @@ def test_one_value_of_a_table_moves_and_all_of_a_network(show):
     shown = texts.all_text_contents()
     assert sorted(shown) == ["0"] * 39 + ["100"] and shown[11] == "100"
     assert "動いたのは 1 個です" in figure.status and "その 0 %" in figure.status
-    figure.figure.locator("polygon.value").nth(4 * 8 + 2).click(
-        position={"x": 10, "y": 40}
-    )
+    figure.figure.locator("polygon.value").nth(4 * 7 + 2).click(
+        position={"x": 22, "y": 50}
+    )  # on the number
     assert figure.status.startswith("(2, 1) の「左」は")
     assert figure.slider("マス").get_attribute("aria-valuetext") == "(2, 1)"
     figure.slider("マス").focus()
