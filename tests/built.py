@@ -112,6 +112,12 @@ def settle(tab) -> None:
     )
 
 
+def compute(tab, function: str, given=None):
+    """What a function of JavaScript makes of `given`; as JSON, as Playwright takes seconds for long lists."""
+    code = f"async (given) => JSON.stringify(await ({function})(JSON.parse(given)))"
+    return json.loads(tab.evaluate(code, json.dumps(given)))
+
+
 def widths(tab, *sizes: int):
     """Resize the page to a desktop, a tablet and a phone, one after the other."""
     for width in sizes or (1280, 768, 360):

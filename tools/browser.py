@@ -10,8 +10,9 @@ def launch(playwright):
     path = next(filter(None, map(shutil.which, NAMES)), None)
     arguments = {"executable_path": path} if path else {"channel": "chrome"}
     try:
-        # Containers have no sandbox, and the pages are our own.
-        return playwright.chromium.launch(args=["--no-sandbox"], **arguments)
+        # Containers have neither a sandbox nor a graphics card, and the pages are our own.
+        flags = ["--no-sandbox", "--disable-gpu"]
+        return playwright.chromium.launch(args=flags, **arguments)
     except Exception:
         if path:
             raise

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from dezerogym.gridworld import GridWorld
 
-from built import PAGES, ROOT, set_scheme, settle, unfold, widths
+from built import PAGES, ROOT, compute, set_scheme, settle, unfold, widths
 from figure_models import policy_of
 from figures import spread as figure_spread  # tools/figures
 from figures import weights as figure_weights
@@ -207,7 +207,8 @@ def test_pole_moves_as_in_gymnasium(pole):
         next_state, _, ended, _, _ = env.step(int(action))
         expected.append(next_state)
         terminated.append(ended)
-    found = pole.tab.evaluate(
+    found = compute(
+        pole.tab,
         """([states, actions]) => states.map((state, k) => {
             const next = cartpole.step(state, actions[k]);
             return [next, cartpole.terminated(next)];
@@ -228,7 +229,8 @@ def test_networks_give_the_values_of_the_records(show, name):
     rng = np.random.default_rng(1)
     states = (rng.uniform(-1, 1, (1_000, 4)) * LIMITS).astype(np.float32)
     expected = policy_of(name).action_values(states)
-    found = show("pole", "chapters/05_stable").tab.evaluate(
+    found = compute(
+        show("pole", "chapters/05_stable").tab,
         """async ([name, states]) => {
             const policy = new Policy(await live.load(name));
             return states.map((state) => policy.actionValues(state));
@@ -581,10 +583,11 @@ def test_figures_are_accessible(visit, page):
         FIGURE,
     )
     for scheme, width, options in (
-        ("light", 360, None),
+        ("light", 360, {}),
         ("dark", 1280, {"runOnly": ["color-contrast"]}),
     ):
         tab.set_viewport_size({"width": width, "height": 800})
         set_scheme(tab, scheme)
+        options |= {"resultTypes": ["violations"], "preload": False}
         found = Axe().run(tab, context=FIGURE, options=options).response["violations"]
         assert [(v["id"], v["nodes"]) for v in found] == []

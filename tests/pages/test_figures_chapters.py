@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from built import settle
+from built import compute, settle
 from figure_models import (
     BATCH,
     INTERVALS,
@@ -128,10 +128,11 @@ def test_ring_is_written_like_the_replay_buffer(ring):
 def test_minibatches_are_sampled_like_those_of_the_chapter(ring, added):
     samples, runs = map(
         np.array,
-        ring.ask(
-            """["sample", "consecutive"].map((way) => {
+        compute(
+            ring.tab,
+            """(added) => ["sample", "consecutive"].map((way) => {
                 const buffer = new RingBuffer(200);
-                for (let k = 0; k < given; k++) buffer.add(k);
+                for (let k = 0; k < added; k++) buffer.add(k);
                 return Array.from({ length: 5000 }, () =>
                     buffer[way](16).map((slot) => buffer.slots[slot]));
             })""",
@@ -822,7 +823,8 @@ def played(games: int, steps: int, seed: int) -> list[tuple]:
 
 def test_game_is_played_as_in_python(game):
     moves = played(games=6, steps=700, seed=0)
-    found = game.tab.evaluate(
+    found = compute(
+        game.tab,
         """(moves) => moves.map(([board, action, slips]) => {
             const { next, reward, terminated, truncated } = breakout.step(board, action, slips);
             const screen = [...breakout.screen(next)].flatMap((v, k) => (v ? [k] : []));
@@ -836,7 +838,9 @@ def test_game_is_played_as_in_python(game):
     assert any(terminated for _, _, terminated, _ in expected)
     limit = game.tab.evaluate("[breakout.maxSteps, breakout.slip]")
     assert limit == [Breakout().max_steps, SLIP]
-    starts = game.tab.evaluate("Array.from({ length: 4000 }, () => breakout.reset())")
+    starts = compute(
+        game.tab, "() => Array.from({ length: 4000 }, () => breakout.reset())"
+    )
     kinds = {(b["x"], b["y"], b["dx"], b["paddle"]) for b in starts}
     assert len(kinds) == 8 * 3 * 2 * 8
     assert all(

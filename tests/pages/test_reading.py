@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from built import CHAPTERS, ROOT, address, settle, unfold
+from built import CHAPTERS, ROOT, address, settle
 
 PAGE = "chapters/02_before_dqn"
 MARKED = "nav.page-toc a.active"
@@ -91,26 +91,6 @@ def test_next_and_previous_say_what_they_show(soups):
 
 
 # Code
-
-
-SCROLLING = """() => [...document.querySelectorAll("article *")]
-    .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1
-        && ["auto", "scroll"].includes(getComputedStyle(e).overflowX))"""
-
-
-def scrolling(tab) -> list[str]:
-    unfold(tab)
-    return tab.evaluate(f"() => ({SCROLLING})().map((e) => e.innerText)")
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_code_wraps_instead_of_scrolling(visit, chapter):
-    assert scrolling(visit(f"chapters/{chapter}")) == []
-    tab = visit(f"chapters/{chapter}", 390)
-    assert len(scrolling(tab)) < 5
-    settle(tab)
-    plain = f"() => ({SCROLLING})().filter((e) => !e.matches('.goes-on')).length"
-    assert tab.evaluate(plain) == 0, "their edges show that they go on"
 
 
 def test_wrapped_code_hangs_and_is_copied_as_it_was(visit, soups):
