@@ -136,31 +136,32 @@ def plot_action_values(
     Q: np.ndarray,
     path: Sequence[tuple[int, int]] = (),
     *,
-    error: bool = False,
-    ax: Axes | None = None,
+    error: np.ndarray | None = None,
 ) -> Axes:
-    """グリッドワールドの行動価値を、マスごとの四つの三角形に描きます。枠つきが貪欲な行動です。
+    """グリッドワールドの行動価値を、マスごとの四つの三角形に書きます。枠つきが貪欲な行動です。
 
     引数:
         env: dezerogym の GridWorld。
         Q: 行動価値 (高さ, 幅, 4)。行動は 0 上、1 下、2 左、3 右。
         path: たどった状態の列。となりへの移動を、マスの境をまたぐ矢印で示します。
-        error: Q が行動価値の誤差なら True。別の色で塗り、枠をつけません。
-        ax: 描く座標軸。None なら、新しい図を作ります。
+        error: Q の誤差 (高さ, 幅, 4)。あれば、三角形の色は、Q ではなく誤差を示します。
+    戻り値:
+        新しい図の座標軸。
     """
     # 上、下、左、右の三角形の、底辺の両端 (x, y)。y は下向き
     sides = [((0, 0), (1, 0)), ((0, 1), (1, 1)), ((0, 0), (0, 1)), ((1, 0), (1, 1))]
-    label_at = [(0.5, 0.27), (0.5, 0.84), (0.22, 0.55), (0.78, 0.55)]
-    # どの盤も同じ色の目盛り: -1 から 1 まで。濃すぎて数が読めない両端は使いません
-    ends = plt.get_cmap("PuOr" if error else "RdYlGn")(np.linspace(0.1, 0.9, 256))
+    label_at = [(0.5, 0.29), (0.5, 0.85), (0.22, 0.57), (0.78, 0.57)]
+    # 色の見分けにくい人にも分かれる色。濃すぎて数が読めない両端は使いません
+    name, colours = ("行動価値", "BrBG") if error is None else ("誤差", "PuOr")
+    ends = plt.get_cmap(colours)(np.linspace(0.2, 0.8, 256))
     scale = plt.cm.ScalarMappable(plt.Normalize(-1, 1), ListedColormap(ends))
+    shown = Q if error is None else error
     frame = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": INK}
     text: dict[str, Any] = {"ha": "center", "va": "center"}
 
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.2, 4.2))
-    name = "行動価値の誤差" if error else "行動価値"
-    ax.figure.colorbar(scale, ax=ax, shrink=0.7, label=name)
+    fig, ax = plt.subplots(figsize=(6.4, 4.3))
+    bar = fig.colorbar(scale, shrink=0.7, aspect=30, pad=0.02, ax=ax)
+    bar.ax.set_title(name, loc="left", fontsize=11)
     for y, x in env.states():
         if (y, x) == env.wall_state:
             ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=GREY))
@@ -171,21 +172,18 @@ def plot_action_values(
             continue
         for action, q in enumerate(Q[y, x]):
             points = np.array([*sides[action], (0.5, 0.5)]) + (x, y)
-            face = scale.to_rgba(np.clip(q, -1, 1))
+            face = scale.to_rgba(np.clip(shown[y, x, action], -1, 1))
             ax.add_patch(plt.Polygon(points, facecolor=face, edgecolor="white"))
-            greedy = not error and q == Q[y, x].max()
             dx, dy = label_at[action]
             label = f"{round(q, 2) + 0.0:.2f}".replace("-", "−")  # −0.00 とは書きません
-            if greedy:
-                label = "↑↓←→"[action] + label
-            box = frame if greedy else None
-            ax.text(x + dx, y + dy, label, fontsize=11, bbox=box, **text)
+            box = frame if q == Q[y, x].max() else None
+            ax.text(x + dx, y + dy, label, fontsize=12, bbox=box, **text)
         bomb = "爆弾 −1" if env.reward_map[y, x] == -1 else ""
         name = "スタート" if (y, x) == env.start_state else bomb
         if name:
             colour = RED if bomb else INK
-            box = {**frame, "boxstyle": "square,pad=0.15", "edgecolor": colour}
-            place = x + 0.03, y + 0.1
+            box = {**frame, "boxstyle": "square,pad=0.1", "edgecolor": "white"}
+            place = x + 0.03, y + 0.09
             ax.text(*place, name, va="center", color=colour, fontsize=10, bbox=box)
     arrow = {"arrowstyle": "simple,head_width=1,head_length=0.7", "color": BLUE}
     size = {"mutation_scale": 18, "shrinkA": 0, "shrinkB": 0}

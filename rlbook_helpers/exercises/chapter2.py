@@ -7,6 +7,7 @@ from rlbook_helpers.exercises import answers
 from rlbook_helpers.exercises.answers import fitting
 
 GAMMA = 0.9
+ROUNDED = "丸めすぎです。丸めずに、式のまま計算した値を渡してください。"
 
 
 def news(answer) -> str | None:
@@ -33,6 +34,7 @@ def news(answer) -> str | None:
         value,
         alpha**steps * GAMMA ** (steps - 1),
         [
+            *((rounded, ROUNDED) for rounded in (6.6e-6, 7e-6, 0)),
             (
                 GAMMA ** (steps - 1),
                 "TD ターゲットまで一度で動いています。α だけ近づけてください。",
@@ -57,6 +59,7 @@ def shortcut(answer) -> str | None:
         answers.number(answer, "境目の報酬"),
         GAMMA**3 - GAMMA,
         [
+            *((rounded, ROUNDED) for rounded in (-0.17, -0.2)),
             (
                 GAMMA - GAMMA**3,
                 "符号が逆です。二つの行動の価値を等しいと置いて、爆弾の報酬について解いてください。",

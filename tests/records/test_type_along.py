@@ -1,4 +1,4 @@
-"""Whoever types the visible cells of a chapter, in order and nothing else, needs no other name."""
+"""Whoever types the visible cells of a chapter needs no other name, and has what the package has."""
 
 import re
 import subprocess
@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 import jupytext
+import numpy as np
 import pytest
+from dezerogym.gridworld import GridWorld
+
+import rlbook_helpers
+from rlbook_helpers.dezero_compat import F, Model, no_grad, optimizers
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
@@ -38,3 +43,46 @@ def test_visible_cells_make_every_name_that_they_use(path):
         encoding="utf-8",
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def typed(stem, *starts, **names):
+    """What the cells with these beginnings define."""
+    cells = [cell.source for cell in jupytext.read(CHAPTERS / f"{stem}.md").cells]
+    names |= {"np": np, "F": F, "Model": Model, "Linear": rlbook_helpers.Linear}
+    names |= {"no_grad": no_grad, "optimizers": optimizers}
+    for start in starts:
+        (source,) = (source for source in cells if source.startswith(start))
+        exec(source, names)  # noqa: S102
+    return names
+
+
+def test_agent_of_chapter_2_learns_like_that_of_the_package():
+    starts = ["def epsilon_greedy", "def one_hot", "class QNet1", "class QLearning"]
+    starts.append("def train_episode")
+    names = typed("02_before_dqn", *starts, env=GridWorld(), gamma=0.9, Q_star=None)
+    agents = names["QLearningAgent"](seed=1), rlbook_helpers.QLearningAgent(seed=1)
+    for agent in agents:
+        for _ in range(3):
+            names["train_episode"](agent, visits=np.zeros((3, 4, 4)))
+    for mine, theirs in zip(*(agent.qnet.params() for agent in agents), strict=True):
+        assert mine.name == theirs.name
+        np.testing.assert_array_equal(mine.data, theirs.data)
+
+
+def test_buffer_of_chapter_3_gives_what_that_of_the_package_gives():
+    MyReplayBuffer = typed("03_cartpole_replay", "class MyReplay")["MyReplayBuffer"]
+    buffers = (
+        MyReplayBuffer(100, 32, seed=0),
+        rlbook_helpers.ReplayBuffer(100, 32, seed=0),
+    )
+    rng = np.random.default_rng(0)
+    for k in range(150):
+        state, next_state = rng.random((2, 4), np.float32)
+        transition = state, k % 2, float(k), next_state, k % 7 == 0
+        for buffer in buffers:
+            buffer.add(*transition)
+    for _ in range(20):
+        for mine, theirs in zip(
+            *(buffer.get_batch() for buffer in buffers), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)

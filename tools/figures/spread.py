@@ -128,8 +128,8 @@ FRAME = """\
     .fig .own { font-weight: 700; }
     .fig .m { text-anchor: middle; }
     .fig polygon { stroke: #9aa5b1; stroke-width: 0.01; }
-    .fig .up { fill: #55b567; }
-    .fig .down { fill: #ee6a4a; }
+    .fig .up { fill: #4fb3a8; }
+    .fig .down { fill: #d09a4e; }
     .fig rect { stroke: #9aa5b1; }
     .fig .goal { fill: none; }
     .fig .wall { fill: #9aa5b1; }

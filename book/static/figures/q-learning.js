@@ -66,7 +66,7 @@ const MOST_STEPS = 1000; // of an episode: with ε = 0 there are some without an
 
 // Of a square of 100 by 100, by action: a triangle, and where its number stands
 const TRIANGLES = ["0,0 100,0", "0,100 100,100", "0,0 0,100", "100,0 100,100"].map((side) => `${side} 50,50`);
-const NUMBERS_AT = [[50, 32], [50, 85], [23, 56], [77, 56]];
+const NUMBERS_AT = [[50, 36], [50, 88], [24, 61], [76, 61]];
 const WRITTEN = {
   3: '<text x="50" y="55" class="name">ゴール +1</text>',
   5: '<text x="50" y="55" class="name">壁</text>',
@@ -240,7 +240,7 @@ class QLearning extends GridFigure {
       const q = this.Q[s][a];
       const most = Math.max(...this.Q[s]);
       const greedy = !exact && q === most && most > Math.min(...this.Q[s]);
-      return { dark: q, text: (greedy ? "↑↓←→"[a] : "") + two(exact ? this.exact[s][a] : q), greedy };
+      return { dark: q, text: two(exact ? this.exact[s][a] : q), greedy };
     });
     this.agent.setAttribute("transform", `translate(${at(this.last?.next ?? gridworld.start, 50)})`);
     this.drawUpdate();
