@@ -12,7 +12,6 @@ from built import (
     set_scheme,
     settle,
     show_pictures,
-    unfold,
     wait_for_formulas,
     widths,
 )
@@ -49,24 +48,6 @@ def test_table_of_symbols_fits_a_phone(visit):
     assert meaning["width"] > 250
 
 
-def test_long_table_scrolls_in_its_box_below_its_head(visit):
-    tab = visit("chapters/03_cartpole_replay")
-    unfold(tab)
-    box = tab.locator(".tag_scroll-output .cell_output").first
-    last = box.locator("thead th").last
-    assert last.inner_text() == "truncated"
-    for width in widths(tab):
-        whole, shown = box.evaluate("e => [e.scrollHeight, e.clientHeight]")
-        assert whole > shown and shown <= 800
-        box.evaluate("(e) => { e.scrollTop = 600; e.scrollLeft = e.scrollWidth; }")
-        settle(tab)
-        edge, head = box.bounding_box(), last.bounding_box()
-        assert edge["y"] - 1 <= head["y"] <= edge["y"] + 20, width
-        assert head["x"] + head["width"] <= edge["x"] + edge["width"] + 1, width
-        if width == 1280:  # nothing to scroll for sideways
-            assert box.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1")
-
-
 # Colours
 
 
@@ -85,7 +66,7 @@ def colours(tab, selector: str) -> list[tuple[int, int, int]]:
     ("page", "picture"),
     [
         ("chapters/01_dezero", "#fig-linear-regression img"),
-        ("chapters/04_dqn", "#fig-qnet2 img"),
+        ("chapters/04_dqn", "#fig-dqn img"),
     ],
 )
 @each_scheme
