@@ -47,6 +47,10 @@ def test_chapter_opens_from_a_file_without_errors(chapter):
 
 def test_unfolded_quiz_fits_a_phone(chapter):
     fold = "document.querySelectorAll('.quiz details').forEach((e) => e.open = %s)"
+    every = (
+        "document.querySelectorAll('.quiz-question').forEach((e) => e.hidden = false)"
+    )
+    chapter.evaluate(every)
     chapter.evaluate(fold % "true")
     for width in widths(chapter, 360):
         assert chapter.evaluate("document.documentElement.scrollWidth") <= width

@@ -42,6 +42,27 @@ def fold(tab, question: int, answer: int):
     return tab.locator(".quiz-question").nth(question).locator("details").nth(answer)
 
 
+def turned(tab):
+    """The questions, each after turning to it."""
+    for number, right in enumerate(RIGHT):
+        if number:
+            tab.get_by_role("button", name="次の問い").click()
+        yield number, right
+
+
+def test_one_question_is_shown_at_a_time(page):
+    shown = "all => all.map((e) => e.checkVisibility())"
+    questions = page.locator(".quiz-question")
+    for number, _ in turned(page):
+        assert questions.evaluate_all(shown) == [k == number for k in range(len(RIGHT))]
+    assert page.get_by_role("button", name="次の問い").is_disabled()
+    page.get_by_role("button", name="前の問い").click()
+    assert questions.nth(len(RIGHT) - 2).is_visible()
+    page.emulate_media(media="print")
+    assert all(questions.evaluate_all(shown))
+    page.emulate_media(media="screen")
+
+
 def test_answers_unfold_without_javascript(browser):
     with watched_tab(browser, java_script_enabled=False) as tab:
         tab.goto(address(PAGE))
@@ -70,7 +91,7 @@ def test_first_choice_of_each_question_counts(page):
     assert status.get_attribute("role") == "status"
     assert status.inner_text() == ""
     good = 0
-    for number, right in enumerate(RIGHT):
+    for number, right in turned(page):
         fold(page, number, 0).locator("summary").click()
         good += right[0]
         verdict = "正解です。" if right[0] else "不正解です。"
@@ -112,10 +133,10 @@ def test_right_and_wrong_have_words_and_marks(page):
 def test_answered_quiz_is_accessible(page, scheme):
     set_scheme(page, scheme)
     wait_for_formulas(page)
-    for number, right in enumerate(RIGHT):
+    for number, right in turned(page):
         for answer in range(len(right)):
             fold(page, number, answer).locator("summary").click()
-    settle(page)
-    response = Axe().run(page, context=".quiz", options={"preload": False}).response
-    assert len(response["passes"]) > 5
-    assert [(v["id"], v["nodes"]) for v in response["violations"]] == []
+        settle(page)
+        response = Axe().run(page, context=".quiz", options={"preload": False}).response
+        assert len(response["passes"]) > 5
+        assert [(v["id"], v["nodes"]) for v in response["violations"]] == []
