@@ -247,8 +247,8 @@ def chapter():
     """What chapter 2 defines to calculate the exact values and to learn a table."""
     text = (ROOT / "chapters/02_before_dqn.md").read_text(encoding="utf-8")
     cells = re.findall(r"^```\{code-cell\}.*?\n(.*?)^```", text, re.S | re.M)
-    names = {"np": np, "env": GridWorld(), "gamma": 0.9}
-    for start in ("squares = [", "def epsilon_greedy("):
+    names = {"np": np, "env": GridWorld()}
+    for start in ("gamma = ", "def epsilon_greedy("):
         (cell,) = (cell for cell in cells if cell.startswith(start))
         exec(cell, names)  # noqa: S102
     return names
