@@ -34,6 +34,7 @@ from figure_models import (
 from figures import angles as figure_angles  # tools/figures
 from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
+from figures import descent as figure_descent
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
 from figures import spread as figure_spread
@@ -336,6 +337,24 @@ def test_intervals_of_few_seeds_miss_as_claimed():
         low, high = np.percentile(means, [2.5, 97.5], axis=1)
         hits[count] = np.mean((low <= truth) & (truth <= high))
     assert 0.4 < hits[2] < 0.6 and 0.65 < hits[3] < 0.85 and hits[10] > 0.9
+
+
+# The descent
+
+
+def test_claims_below_the_descent_hold():
+    def ends(start, rate):
+        path = figure_descent.descend(start, rate, 10_000)
+        return np.linalg.norm(path - 1, axis=1)[-1], len(path) - 1
+
+    assert ends((0.0, 2.0), 0.002)[0] < ends((0.0, 2.0), 0.001)[0] < 0.02
+    stuck = figure_descent.descend((0.0, 2.0), 0.003, 10_000)
+    late = stuck[-1_000:]
+    assert 0.4 < np.linalg.norm(late.mean(axis=0) - 1) < 0.5
+    side = np.sign(late[:, 1] - late[:, 0] ** 2)  # of the bottom of the valley
+    assert np.mean(side[1:] != side[:-1]) > 0.9
+    assert ends((1.8, 0.0), 0.002)[1] < 10
+    assert figure_descent.PICTURE.read_text("utf-8") == figure_descent.picture()
 
 
 # One update

@@ -12,11 +12,14 @@ from dezerogym.gridworld import GridWorld
 
 from built import PAGES, ROOT, compute, set_scheme, settle, unfold, widths
 from figure_models import policy_of
+from figures import descent as figure_descent
 from figures import spread as figure_spread  # tools/figures
 from figures import weights as figure_weights
+from rlbook_helpers.dezero_compat import Variable
 
 FIGURES = {  # with the pages that show them
     "pole": ["book/index", "chapters/03_cartpole_replay", "chapters/05_stable"],
+    "descent": ["chapters/01_dezero"],
     "q-learning": ["chapters/02_before_dqn"],
     "spread": ["chapters/02_before_dqn"],
     "ring-buffer": ["chapters/03_cartpole_replay"],
@@ -242,6 +245,73 @@ def test_networks_give_the_values_of_the_records(show, name):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * size)
 
 
+@pytest.mark.parametrize(
+    ("start", "rate", "steps", "exact"),
+    [
+        ((0.0, 2.0), 0.001, 10_000, True),
+        ((-1.5, 2.5), 0.0015, 1_000, True),
+        ((0.0, 2.0), 0.003, 300, True),
+        ((1.8, 0.0), 0.002, 100, False),  # diverges
+    ],
+)
+def test_descent_goes_down_as_in_the_chapter(show, start, rate, steps, exact):
+    found = np.array(
+        show("descent").ask("rosenbrock.descend(...given)", [start, rate, steps])
+    )
+    xs = [Variable(np.array(x)) for x in start]
+    path = [start]
+    while len(path) <= min(steps, 300) and abs(path[-1][0]) < 1_000:
+        x0, x1 = xs
+        for x in xs:
+            x.cleargrad()
+        y = 100 * (x1 - x0**2) ** 2 + (x0 - 1) ** 2
+        y.backward()
+        for x in xs:
+            x.data -= rate * x.grad.data
+        path.append(tuple(float(x.data) for x in xs))
+    assert (len(found) == steps + 1) == exact
+    np.testing.assert_allclose(found[: len(path)], path, rtol=1e-9, atol=1e-9)
+    formula = figure_descent.descend(start, rate, steps)
+    np.testing.assert_allclose(found, formula, rtol=1e-9, atol=1e-9)
+    for value in (0.1, 1000):
+        contour = np.array(show("descent").ask("rosenbrock.contour(given)", value))
+        x, y = contour[np.abs(contour[:, 0]) < 2.1].T
+        values = 100 * (y - x**2) ** 2 + (x - 1) ** 2
+        np.testing.assert_allclose(values, value, rtol=1e-9)
+
+
+def test_start_is_dragged_and_moved_by_keys(show):
+    descent = show("descent")
+    descent.button("はじめから").click()
+    last = figure_descent.descend((0.0, 2.0), 0.001, 10_000)[-1]
+    told = f"({last[0]:.3f}, {last[1]:.3f})"
+    assert told in descent.status
+    map_box = descent.figure.locator("canvas").bounding_box()
+    knob = descent.figure.locator(".live-handle").bounding_box()
+    mouse = descent.tab.mouse
+    mouse.move(knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2)
+    mouse.down()
+    for share in (0.3, 0.25):  # x0 = -1, x1 = 1
+        mouse.move(
+            map_box["x"] + share * map_box["width"],
+            map_box["y"] + 0.5 * map_box["height"],
+        )
+    mouse.up()
+    mouse.move(map_box["x"] + 5, map_box["y"] + 5)  # let go
+    assert descent.ask("figure.start") == pytest.approx([-1, 1])
+    descent.slider("出発点 x₀").focus()
+    descent.tab.keyboard.press("ArrowRight")
+    assert descent.ask("figure.start") == pytest.approx([-0.95, 1])
+    descent.slider("回数").fill("3")
+    x, y = figure_descent.descend((-0.95, 1.0), 0.001, 3)[-1]
+    told = f"3 回のあとは ({x:.3f}, {y:.3f})".replace("-", "−")
+    assert told in descent.status
+    descent.ask(
+        "figure.set('出発点 x₀=1.80; 出発点 x₁=0.00; 学習率=0.005; 回数=10,000')"
+    )
+    assert "発散しました" in descent.status
+
+
 @pytest.fixture(scope="module")
 def chapter():
     """What chapter 2 defines to calculate the exact values and to learn a table."""
@@ -457,7 +527,7 @@ def test_some_figures_are_set_by_the_text(soups):
         for page in WITH_FIGURES
         for link in soups[f"{page}.html"].select("a[data-live]")
     }
-    assert len(linked) >= 1
+    assert len({page for page, _ in linked}) >= 3
 
 
 # Pole and table

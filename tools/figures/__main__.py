@@ -5,7 +5,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from figures import angles, breakout, clinic, rewind, seeds, spread, training, weights
+from figures import (
+    angles,
+    breakout,
+    clinic,
+    descent,
+    rewind,
+    seeds,
+    spread,
+    training,
+    weights,
+)
 
-for figure in (angles, breakout, clinic, seeds, spread, training, weights, rewind):
+for figure in (
+    angles,
+    breakout,
+    clinic,
+    descent,
+    seeds,
+    spread,
+    training,
+    weights,
+    rewind,
+):
     figure.main()
