@@ -108,10 +108,11 @@ class ScreenPolicy {
 const [LEFT, STAY, RIGHT] = [0, 1, 2];
 const MOVES = ["左", "そのまま", "右"]; // by action
 
-class BreakoutGame extends live.Figure {
+class BreakoutGame extends live.Game {
   build() {
     this.root.setAttribute("aria-label", "動く図：ブロックくずし");
     this.best = 0;
+    this.policies = {};
     this.overlay = "none";
     const head = this.add("div", { className: "live-head" });
     head.append(this.choice("動かす人", { you: "あなた", network: "学習したネットワーク" }, "you",
@@ -124,7 +125,7 @@ class BreakoutGame extends live.Figure {
     this.stage.setAttribute("aria-label",
       "ブロックくずし。左右の矢印キーで皿を動かします。スペースキーで、止めたり動かしたりします。");
     const side = ({ offsetX }) => (offsetX < this.scene.clientWidth / 2 ? LEFT : RIGHT);
-    this.stage.onkeydown = (event) => this.key(event);
+    this.stage.onkeydown = (event) => this.key(event, [LEFT, RIGHT]);
     this.stage.onkeyup = () => this.release();
     this.holds(this.stage, side);
     this.moves = [this.button("← 左へ", () => {}), this.button("右へ →", () => {})];
@@ -136,9 +137,9 @@ class BreakoutGame extends live.Figure {
     this.row(...this.moves, this.playButton, this.button("はじめから", () => this.restart()));
     this.speedSlider = this.slider("速さ", {
       min: 1, max: 20, step: 1, value: 5, show: (v) => `1 秒に ${v} ステップ`,
-    }, (value) => { this.speed = value; });
+    }, (value) => { this.pace = value; });
     this.overlays = this.choice("盤に重ねるもの", { none: "盤だけ", gradient: "価値の勾配を重ねる" }, "none",
-      (name) => { this.overlay = name; this.need(); });
+      (name) => { this.overlay = name; this.ask(); });
     this.row(this.speedSlider, this.overlays);
     this.bars = MOVES.map(() => live.make("span", { className: "live-bar" }));
     this.barTexts = MOVES.map(() => live.make("span"));
@@ -156,8 +157,8 @@ class BreakoutGame extends live.Figure {
     element.onpointerup = element.onpointerleave = element.onpointercancel = () => this.release();
   }
 
-  get byHand() {
-    return this.driver === "you";
+  get policy() {
+    return this.policies.breakout;
   }
 
   /** Give the paddle to a player. Until the weights are there, the network does not move it. */
@@ -166,23 +167,13 @@ class BreakoutGame extends live.Figure {
     this.speedSlider.move(this.byHand ? 5 : 10);
     this.moves.forEach((button) => { button.hidden = !this.byHand; });
     this.restart();
-    this.need();
+    this.ask();
   }
 
-  /** The weights, where the network plays or is looked at. */
-  async need() {
+  /** For the weights, where the network plays or is looked at. */
+  ask() {
     this.draw();
-    if (!this.begun || (this.byHand && this.overlay === "none")) return;
-    try {
-      this.policy ??= new ScreenPolicy(await live.load("breakout"));
-    } catch {
-      this.say("方策の重みを読みこめませんでした。");
-    }
-    this.draw();
-  }
-
-  begin() {
-    this.hand(this.driver);
+    if (!this.byHand || this.overlay !== "none") this.need("breakout", ScreenPolicy);
   }
 
   /** A new game. aloud: because the reader asked for it. */
@@ -199,23 +190,7 @@ class BreakoutGame extends live.Figure {
 
   play(on) {
     super.play(on);
-    live.write(this.playButton, on ? "止める" : "動かす");
-  }
-
-  toggle() {
-    const on = !this.playing;
-    if (this.ended) this.restart();
-    this.waiting = false;
-    this.play(on);
-  }
-
-  key(event) {
-    const action = { ArrowLeft: LEFT, ArrowRight: RIGHT }[event.key];
-    if (action === undefined && event.key !== " ") return;
-    event.preventDefault();
-    if (event.repeat) return;
-    if (action === undefined) this.toggle();
-    else this.press(action);
+    if (on) this.waiting = false;
   }
 
   /** The reader moves the paddle, by one square or as long as he holds. */
@@ -224,7 +199,6 @@ class BreakoutGame extends live.Figure {
     if (this.ended && performance.now() < this.restUntil) return; // it came too late
     if (this.ended) this.restart();
     if (this.waiting) {
-      this.waiting = false;
       this.say("皿の左の端で受けると左上へ、右の端では右上へ、はねかえります（たまに逆へ）。");
       this.play(true);
     }
@@ -249,15 +223,6 @@ class BreakoutGame extends live.Figure {
     return values ? values.indexOf(Math.max(...values)) : null;
   }
 
-  frame(seconds) {
-    if (this.ended) {
-      if (performance.now() > this.restUntil) this.restart(false);
-      return;
-    }
-    this.part += this.speed * seconds;
-    for (; this.part >= 1 && !this.ended; this.part -= 1) this.step();
-  }
-
   step() {
     const action = this.act();
     if (action === null) return;
@@ -270,14 +235,8 @@ class BreakoutGame extends live.Figure {
   }
 
   end(how) {
-    this.ended = how;
-    this.restUntil = performance.now() + (this.byHand ? 700 : 2000); // ms, to see it
-    let best = "";
-    if (this.byHand) {
-      this.best = Math.max(this.best, this.bricks);
-      best = `いちばん多くて ${this.best} 個。もう一度動かすと始まります。`;
-      this.play(false);
-    }
+    super.end(how, this.bricks);
+    const best = this.byHand ? `いちばん多くて ${this.best} 個。もう一度動かすと始まります。` : "";
     this.say(`${this.bricks} 個のブロックを壊し、${how}。${best}`, this.byHand);
   }
 

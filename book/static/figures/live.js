@@ -252,6 +252,70 @@ const live = (() => {
     }
   }
 
+  /**
+   * A game that the reader plays, driver "you", or a network. A subclass has pace (steps a second), step(),
+   * press(action), restart(aloud), and after end() ended, what happened, until restUntil.
+   */
+  class Game extends Figure {
+    get byHand() {
+      return this.driver === "you";
+    }
+
+    begin() {
+      this.hand(this.driver);
+    }
+
+    /** The network of data/NAME.js as this.policies.NAME; until it is there, it does not play. */
+    async need(name, Policy) {
+      if (!this.begun) return;
+      try {
+        this.policies[name] ??= new Policy(await load(name));
+      } catch {
+        this.say("方策の重みを読みこめませんでした。");
+      }
+      this.draw();
+    }
+
+    play(on) {
+      super.play(on);
+      write(this.playButton, on ? "止める" : "動かす");
+    }
+
+    toggle() {
+      const on = !this.playing;
+      if (this.ended) this.restart();
+      this.play(on);
+      this.draw();
+    }
+
+    /** actions: by the arrows to the left and to the right. */
+    key(event, actions) {
+      const side = ["ArrowLeft", "ArrowRight"].indexOf(event.key);
+      if (side < 0 && event.key !== " ") return;
+      event.preventDefault();
+      if (event.repeat) return;
+      if (side < 0) this.toggle();
+      else this.press(actions[side]);
+    }
+
+    frame(seconds) {
+      if (this.ended) {
+        if (performance.now() > this.restUntil) this.restart(false);
+        return;
+      }
+      for (this.part += this.pace * seconds; this.part >= 1 && !this.ended; this.part -= 1) this.step();
+    }
+
+    /** The best of the reader, which the words tell; the game rests until he has seen its end. */
+    end(how, score) {
+      this.ended = how;
+      this.restUntil = performance.now() + (this.byHand ? 700 : 2000); // ms
+      if (!this.byHand) return;
+      this.best = Math.max(this.best, score);
+      this.play(false);
+    }
+  }
+
   const seen = new IntersectionObserver(
     (entries) => entries.forEach((e) => e.target.live.come(e.isIntersecting)),
     { rootMargin: "200px" },
@@ -273,6 +337,6 @@ const live = (() => {
     }
   }
 
-  return { Figure, define, load, keep, floats, make, number, pen, seeded, write,
+  return { Figure, Game, define, load, keep, floats, make, number, pen, seeded, write,
     calm: matchMedia("(prefers-reduced-motion: reduce)") };
 })();

@@ -56,7 +56,7 @@ const RECOVERED = 50; // so many steps after a knock, the pole has recovered
 
 const degrees = (radians) => live.number((radians * 180) / Math.PI, 1);
 
-class Pole extends live.Figure {
+class Pole extends live.Game {
   build() {
     const drivers = this.options("driver"); // the last one begins
     this.policies = {}; // by driver, as they come
@@ -73,7 +73,7 @@ class Pole extends live.Figure {
     head.append(this.counter);
     this.scene = this.canvas((width) => Math.max(0.38 * width, 180), this.paint.bind(this));
     this.stage = this.add("div", { className: "live-stage", tabIndex: 0, role: "application" }, this.scene);
-    this.stage.onkeydown = (event) => this.key(event);
+    this.stage.onkeydown = (event) => this.key(event, [0, 1]);
     this.stage.onclick = ({ offsetX }) => this.press(offsetX < this.scene.clientWidth / 2 ? 0 : 1);
     this.buildControls();
     this.buildReadings(drivers);
@@ -90,7 +90,7 @@ class Pole extends live.Figure {
     }, (value) => { this.knock = value; });
     this.speedSlider = this.slider("速さ", {
       min: 0, max: 3, step: 1, value: 3, show: (k) => (k === 3 ? "実際と同じ" : `実際の ${SPEEDS[k]} 倍`),
-    }, (k) => { this.speed = SPEEDS[k]; });
+    }, (k) => { this.pace = SPEEDS[k] / cartpole.tau; });
     this.row(this.knockSlider, this.speedSlider);
     this.readings = this.root;
     if (!this.options("readings").includes("folded")) return;
@@ -128,12 +128,8 @@ class Pole extends live.Figure {
       `カートを左右へ押すことの価値の見積もり。大きいほうへ押します。差は、小さくても見えるように、対数に近い目盛りで描きます。${this.withCeiling ? line : ""}`);
   }
 
-  get byHand() {
-    return this.driver === "you";
-  }
-
   /** Give the cart to a driver. Until its weights are there, nothing moves. */
-  async hand(name) {
+  hand(name) {
     this.driver = name;
     const what = this.byHand ? "カート" : "棒";
     live.write(this.pushes[0], `← ${what}を左へ`);
@@ -143,17 +139,7 @@ class Pole extends live.Figure {
     this.stage.setAttribute("aria-label",
       `倒立振子。左右の矢印キーで${what}を押します。スペースキーで、止めたり動かしたりします。`);
     this.restart();
-    if (!this.begun || this.byHand || name === "random") return;
-    try {
-      this.policies[name] ??= new Policy(await live.load(name));
-    } catch {
-      this.say("方策の重みを読みこめませんでした。");
-    }
-    this.draw();
-  }
-
-  begin() {
-    this.hand(this.driver);
+    if (!this.byHand && name !== "random") this.need(name, Policy);
   }
 
   /** A new episode. aloud: because the reader asked for it. */
@@ -172,24 +158,7 @@ class Pole extends live.Figure {
   play(on) {
     super.play(on);
     if (!on) this.part = 1; // the picture shows the state whose numbers stand below
-    live.write(this.playButton, on ? "止める" : "動かす");
     this.playButton.disabled = this.byHand && this.action === null;
-  }
-
-  toggle() {
-    const on = !this.playing;
-    if (this.ended) this.restart();
-    this.play(on);
-    this.draw();
-  }
-
-  key(event) {
-    const action = ["ArrowLeft", "ArrowRight"].indexOf(event.key);
-    if (action < 0 && event.key !== " ") return;
-    event.preventDefault();
-    if (event.repeat) return;
-    if (action < 0) this.toggle();
-    else this.press(action);
   }
 
   /** The reader pushes to a side: the cart, if it is his, else the pole. */
@@ -220,15 +189,6 @@ class Pole extends live.Figure {
     return values ? Number(values[1] > values[0]) : null;
   }
 
-  frame(seconds) {
-    if (this.ended) {
-      if (performance.now() > this.restUntil) this.restart(false);
-      return;
-    }
-    this.part += (this.speed * seconds) / cartpole.tau;
-    for (; this.part >= 1 && !this.ended; this.part -= 1) this.step();
-  }
-
   step() {
     const action = this.act();
     if (action === null) return;
@@ -250,14 +210,8 @@ class Pole extends live.Figure {
   }
 
   end(how) {
-    this.ended = how;
-    this.restUntil = performance.now() + (this.byHand ? 700 : 2000); // ms, to see it
-    let best = "";
-    if (this.byHand) {
-      this.best = Math.max(this.best, this.steps);
-      best = `いちばん長くて ${this.best} ステップ。もう一度押すと始まります。`;
-      this.play(false);
-    }
+    super.end(how, this.steps);
+    const best = this.byHand ? `いちばん長くて ${this.best} ステップ。もう一度押すと始まります。` : "";
     this.say(`${this.steps} ステップ：${how}。${best}`, this.byHand || this.pushed !== null);
   }
 
