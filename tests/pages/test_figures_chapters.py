@@ -685,6 +685,7 @@ def test_training_learns_as_in_python(training, parts):
 
 
 def test_training_in_the_worker_is_seen_and_stopped(training):
+    assert training.tab.evaluate("ROUNDS") == figure_training.ROUNDS
     training.button("学ぶ").click()
     training.wait_for("figure.run.curve.length >= 3 && figure.steps + figure.rest > 0")
     training.button("止める").click()
@@ -713,13 +714,13 @@ def test_results_of_trainings_stand_side_by_side(training):
     note = training.figure.locator(".live-note")
     training.ask("(figure.run.curve.push(400), " + tell % 430.6 + ")")
     assert "20 本の棒を支えると、平均 431 ステップ" in training.status
-    assert note.inner_text() == "層正規化：431（シード 3）。"
+    assert note.inner_text() == "層正規化：431（シード 3）"
     training.ask("figure.set('シード=5')")
     training.ask(tell % 212)
     training.ask("figure.set('層正規化=なし')")
     training.ask(tell % 100)
     assert note.inner_text() == (
-        "層正規化：431（シード 3）、212（シード 5）。どれもなし：100（シード 5）。"
+        "層正規化：431（シード 3）、212（シード 5）\nどれもなし：100（シード 5）"
     )
     training.button("はじめから").click()
     assert training.ask("figure.runs.length") == 1 and "シード" not in note.inner_text()

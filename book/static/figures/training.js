@@ -193,7 +193,7 @@ class Training extends live.Figure {
     this.playButton = this.button("", () => this.toggle());
     this.row(this.playButton, this.button("はじめから", () => this.restart()));
     this.status();
-    this.results = this.add("p", { className: "live-note" });
+    this.results = this.add("p", { className: "live-note", style: "white-space: pre-line" });
     this.restart();
   }
 
@@ -301,7 +301,7 @@ class Training extends live.Figure {
       if (score !== undefined) (told[name] ??= []).push(`${live.number(score, 0)}（シード ${seed}）`);
     }
     live.write(this.results, Object.entries(told).map(([name, scores]) =>
-      `${name}：${scores.join("、")}。`).join("") || "学び終えた平均を、ここに並べます。");
+      `${name}：${scores.join("、")}`).join("\n") || "学び終えた平均を、ここに並べます。");
   }
 
   paintPole(context, width, height, colours) {
@@ -361,7 +361,7 @@ class Training extends live.Figure {
     for (const run of this.runs) {
       const same = run.name === this.run.name;
       const colour = run === this.run ? colours.blue : same ? colours.green : colours.grey;
-      line(colour, run === this.run ? 2.5 : 1, [], ...run.curve.map((mean, k) => [x(k + 1), y(mean)]));
+      line(colour, run === this.run ? 2.5 : 1.5, [], ...run.curve.map((mean, k) => [x(k + 1), y(mean)]));
     }
   }
 }
