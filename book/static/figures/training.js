@@ -243,9 +243,12 @@ class Training extends live.Figure {
         postMessage({ mean, weights, norm, score: rounds === ${ROUNDS} ? learner.score() : undefined });
       };`;
     this.address ??= URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    this.worker = new Worker(this.address);
-    this.worker.onmessage = ({ data }) => this.hear(data);
-    this.worker.onerror = () => this.say("このブラウザでは、学習を動かせませんでした。");
+    const worker = new Worker(this.address);
+    this.worker = worker;
+    worker.onmessage = ({ data }) => {
+      if (worker === this.worker) this.hear(data); // not one that was dismissed
+    };
+    worker.onerror = () => this.say("このブラウザでは、学習を動かせませんでした。");
   }
 
   toggle() {
