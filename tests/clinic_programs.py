@@ -481,6 +481,31 @@ def renamed(seed):
     return adapt(agent, **names, greedy_action=lambda s: agent.body.greedy_action(s))
 
 
+def at_the_end(env, agent, **options):
+    """Learns as often as it stepped, after the episode."""
+    before = agent.replay_buffer.n
+    play(env, agent, **options)
+    for _ in range(agent.replay_buffer.n - before):
+        if len(agent.replay_buffer) >= 32:
+            agent.learn(*agent.replay_buffer.get_batch())
+
+
+def four_times(self, *transition):
+    Mine.update(self, *transition)
+    for _ in range(3 * (len(self.replay_buffer) >= 32)):
+        self.learn(*self.replay_buffer.get_batch())
+
+
+def random_first(self, state):
+    return int(self.rng.integers(2)) if self.t < 1_000 else Mine.get_action(self, state)
+
+
+def without_end(self, state, action, reward, next_state, done):
+    """What follows the end is None in the loop."""
+    following = np.zeros_like(state) if next_state is None else next_state
+    Mine.update(self, state, action, reward, following, done)
+
+
 RIGHT = {
     "chapter 2": Program(Chapter2, sync_interval=None),
     "chapter 4": HEALTHY,
@@ -528,6 +553,36 @@ RIGHT = {
     "adagrad": mine(optimize=lambda self: optimizers.AdaGrad(0.01)),
     "cut gradients": mine(before_step=cut_gradients),
     "float64": mine(__init__=doubled),
+    "four updates a step": mine(update=four_times),
+    "learns after the episode": mine(
+        update=lambda self, *t: self.replay_buffer.add(*t), loop=at_the_end
+    ),
+    "start at 10000": mine(start=10_000),
+    "sync every 10000": mine(
+        sync_every=10_000,
+        after=lambda self: self.t % self.sync_every or self.sync_qnet(),
+        sync_interval=None,
+    ),
+    "random until 1000": mine(get_action=random_first, start=1_000),
+    "states scaled in the loop": looped(
+        "state, _ = env.reset(seed=seed)",
+        "env = gym.wrappers.TransformObservation(env, lambda x: x / 2, None)\n"
+        "    state, _ = env.reset(seed=seed)",
+    ),
+    "None after the end": mine(
+        update=without_end,
+        loop=with_line(
+            play,
+            "next_state, terminated)",
+            "None if terminated else next_state, terminated)",
+        ),
+    ),
+    "epsilon falls to 0": mine(
+        __init__=from_one,
+        loop=lambda env, agent, **o: (
+            play(env, agent, **o) or agent.__setattr__("epsilon", 0.97 * agent.epsilon)
+        ),
+    ),
     "epsilon per call": mine(get_action=falling_per_call),
     "epsilon per episode": mine(__init__=from_one, loop=play_and_decay),
     "epsilon property": mine(
@@ -679,6 +734,10 @@ WRONG = {
             "F.sum((q - target[:, np.newaxis]) ** 2) / len(target) ** 2",
         ),
         *("probe_observed", "mixed_rows"),
+    ),
+    "error cut": (
+        lined("loss", "(q, target)", "(F.clip(q - target, -1.0, 1.0), 0 * target)"),
+        *("first_step", "clipped_error"),
     ),
     "up instead of down": (
         lined("loss", "return F", "return -F"),
@@ -856,6 +915,10 @@ WRONG = {
     "next state of the next row": (
         mine(memory_class=type("Changed", (Memory,), {"get_batch": next_row})),
         *("buffer", "buffer_place"),
+    ),
+    "shared by all": (
+        mine(memory=lambda self, kept={}: kept.setdefault(0, Mine.memory(self))),
+        *("buffer", "shared_buffer"),
     ),
     "in a row": (
         mine(memory_class=type("Changed", (Memory,), {"get_batch": consecutive})),

@@ -1,20 +1,27 @@
 """検査の相手のプログラムと、何度も使う下調べ。"""
 
 import functools
+import re
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from rlbook_helpers import environments
 from rlbook_helpers.clinic import probes
-from rlbook_helpers.clinic.motion import Motion, watch
+from rlbook_helpers.clinic.motion import MOST_UPDATES, Motion, watch
 from rlbook_helpers.clinic.program import Misused, Program, Undecided, mismatch
 from rlbook_helpers.clinic.subject import GAMMA, MOST_STEPS, Subject
 
 FIRST_UPDATE = 3_000  # 学びはじめるのを待つステップ数
 PATIENCE = 800  # これだけ学んでも近づかなければ、あきらめます
 WIDEST = 64  # 状態の次元を探す範囲
+TOLERANCE = 0.25  # 覚えた価値と、正しい価値との差
+INTERVAL = re.compile("sync|target|copy|interval|freq|every", re.I)  # 間隔らしい名前
 P = TypeVar("P", bound=probes.Probe)
+
+
+def _is_long(value) -> bool:
+    return isinstance(value, int) and value > MOST_UPDATES
 
 
 class Corridor(NamedTuple):
@@ -161,6 +168,13 @@ class Case:
         waits = max(PATIENCE, 3 * gap), max(MOST_STEPS, 12 * gap)
         return subject.learn(env, solved, tolerance, *waits)
 
+    @functools.cached_property
+    def both(self) -> tuple[Subject, probes.Both, float]:
+        """環境 Both を学んだエージェントと、その環境と、正しい価値との差。"""
+        subject, env = self.subject(), self.probe(probes.Both)
+        error = self.teach(subject, env, lambda: subject.errors(env), TOLERANCE)
+        return subject, env, error
+
     def learned(self, reward: float, goal: float) -> float:
         """いつも reward をもらう環境で、goal に近づくまで学んだあとの価値。先の価値が混ざらないように、γ を 0 にします。"""
         subject, env = Subject(self, 0.0), self.probe(probes.Constant)
@@ -173,6 +187,8 @@ class Case:
     def makes_rewards(self) -> bool:
         """渡した報酬の代わりに、決まった報酬や、何倍かした報酬から学ぶか。"""
         plus, minus = self.learned(1, -1), self.learned(-1, -1)
+        if abs(plus - 1) < 0.2 and abs(self.learned(0.3, 1) - 1) < 0.2:
+            return True  # 報酬を、それまでの報酬の大きさで割っています
         scale, actions = (plus - minus) / 2, self.shape[1]
         if abs(plus + minus) < 0.1 * abs(scale):
             # 選ばなかった行動を 0 に近づけるまちがいでも、A 分の 1 になります
@@ -186,12 +202,27 @@ class Case:
         """update が、大きな報酬を 1 に切りつめるか。"""
         return abs(self.learned(3, 3) - 1) < 0.2
 
+    def needs_synchronization(self) -> None:
+        """同期の間隔らしい属性が、長すぎないことを確かめます。
+
+        例外:
+            Undecided: 長すぎて、同期を待てない。
+        """
+        agent = self.fresh().agent
+        names = [x for x in dir(getattr(agent, "_agent", agent)) if INTERVAL.search(x)]
+        long = [x for x in names if _is_long(getattr(agent, x, None))]
+        if long and self.motion and not self.motion.gap():
+            raise mismatch(
+                f"同期の間隔 ({long[0]}) が長すぎるようです。{MOST_UPDATES:,} より短くすると、調べられます。"
+            )
+
     def needs_rewards(self, *, beyond: bool = False) -> None:
         """渡した報酬から学ぶことを確かめます。beyond なら、1 より大きな報酬からも学ぶかを確かめます。
 
         例外:
             Undecided: update が、報酬を作りかえている。
         """
+        self.needs_synchronization()
         if self.makes_rewards or (beyond and self.clips_rewards):
             raise mismatch(
                 "報酬を作りかえて学んでいるので、価値を暗算できません。作りかえるのをやめて、もう一度調べてください。"

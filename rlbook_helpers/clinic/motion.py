@@ -3,9 +3,10 @@
 import numpy as np
 
 from rlbook_helpers.clinic import probes
-from rlbook_helpers.clinic.subject import Subject, Watched, weights
+from rlbook_helpers.clinic.subject import Subject, Watched
 
 MOST_UPDATES = 5_500  # 同期を待つ更新の数
+FIRST_CALL = 3_000  # update の中ではじめて学ぶのを待つステップ数
 
 
 class Motion:
@@ -21,7 +22,6 @@ class Motion:
 
     def __init__(self, subject):
         self.subject = subject
-        self.name = next(k for k, v in subject.networks.items() if v is subject.target)
         self.calls = self.learned = self.tied = 0
         self.shares: list[float] = []
         self.copies: list[int] = []
@@ -29,8 +29,9 @@ class Motion:
 
     def networks(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """二つのネットワークの重み。同期で、新しいネットワークに替わることがあります。"""
-        target = getattr(self.subject.agent, self.name)
-        return weights(self.subject.online), weights(target)
+        subject = self.subject
+        target = getattr(subject.agent, subject.target_name)
+        return subject.weights(subject.online), subject.weights(target)
 
     def remember(self) -> None:
         """いまの重みの写しをとります。"""
@@ -72,14 +73,14 @@ class Motion:
 
     def is_same(self) -> bool:
         """ターゲットネットワークが、オンラインネットワークそのものか。"""
-        return getattr(self.subject.agent, self.name) is self.subject.online
+        return all(x is y for x, y in zip(*self.networks()))
 
 
 def watch(case) -> Motion | None:
     """学習のあいだの動き。ターゲットネットワークが見つからなければ None です。"""
     subject = Subject(case)
     subject.values(case.panel(1)[0])
-    if subject.target is None or not weights(subject.online):
+    if subject.target is None or not subject.weights(subject.online):
         return None
     motion = Motion(subject)
     if motion.is_same():
@@ -88,7 +89,9 @@ def watch(case) -> Motion | None:
     env = probes.Observed(state_size, action_size, case.rest or 0)
     agent = Watched(subject.agent, after=lambda: motion.look(inside=True))
     episode = 0
-    while motion.calls < MOST_UPDATES and len(env.transitions) < 2 * MOST_UPDATES:
+    while motion.calls < MOST_UPDATES and len(env.transitions) < (
+        2 * MOST_UPDATES if motion.calls else FIRST_CALL
+    ):
         subject.episode(env, agent, episode)
         motion.look(inside=False)
         episode += 1

@@ -316,5 +316,5 @@ class Ledger(Probe):
         return self.np_random.uniform(-0.9, 0.9, self.state_size).astype(np.float32)
 
     def reward(self, action):
-        """一歩ごとに増える、1 から 5 までの数。"""
-        return self.t % 5 + 1
+        """一歩ごとに増える、1.5 から 5.5 までの数。"""
+        return self.t % 5 + 1.5

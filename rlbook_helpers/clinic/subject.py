@@ -6,7 +6,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class Watched:
 def row(transition) -> tuple:
     """遷移の写し。(状態 (D,)、行動、報酬、次の状態 (D,)、終端か)。"""
     state, action, reward, next_state, done, *_ = transition
+    if next_state is None:  # 終端を、次の状態のないことで表す流儀
+        next_state = np.full(np.shape(state), np.nan)
     states = [np.array(x, np.float32).ravel() for x in (state, next_state)]
     numbers = [float(np.ravel(x)[0]) for x in (action, reward, done)]
     return states[0], int(numbers[0]), numbers[1], states[1], bool(numbers[2])
@@ -78,25 +80,44 @@ def as_array(values) -> np.ndarray:
     return np.asarray(getattr(values, "data", values), float)
 
 
-def weights(network) -> list[np.ndarray]:
-    """ネットワークの重みの配列。写しではありません。"""
+def weights(network, fields=None) -> list[np.ndarray]:
+    """ネットワークの重みの配列。写しではありません。
+
+    params も parameters もなければ、属性の配列です。fields があれば、その名前のものだけです。
+    """
     if isinstance(network, Model):
         return [p.data for p in ordered_params(network)]
     for name in ("params", "parameters"):
-        if callable(getattr(network, name, None)):
-            found = list(getattr(network, name)())
+        find = getattr(network, name, None)
+        if callable(find) and (found := list(find())):
             return [p.data.numpy() if hasattr(p, "detach") else p.data for p in found]
-    return []
+    named = getattr(network, "__dict__", {"": network})
+    return [
+        x for k, v in named.items() if fields is None or k in fields for x in arrays(v)
+    ]
+
+
+def arrays(value) -> list[np.ndarray]:
+    """小数の配列。配列の、リスト、タプル、辞書でもかまいません。"""
+    if isinstance(value, np.ndarray):
+        return [value] if value.dtype.kind == "f" else []
+    parts = value.values() if isinstance(value, dict) else value
+    return (
+        [x for v in parts for x in arrays(v)]
+        if isinstance(value, (dict, list, tuple))
+        else []
+    )
 
 
 @contextlib.contextmanager
-def overheard(network, heard: list) -> Iterator[None]:
-    """ネットワークの出力を heard に書きとめます。終わると、元に戻します。"""
+def overheard(network, hear: Callable) -> Iterator[None]:
+    """ネットワークの出力を、そのたびに hear に渡します。終わると、元に戻します。"""
     kept, forward = dict(vars(network)), network.forward
 
     def spy(*args, **options):
-        heard.append(forward(*args, **options))
-        return heard[-1]
+        output = forward(*args, **options)
+        hear(output)
+        return output
 
     network.forward = spy
     try:
@@ -104,6 +125,23 @@ def overheard(network, heard: list) -> Iterator[None]:
     finally:
         vars(network).clear()
         vars(network).update(kept)
+
+
+def _alike(ours, theirs) -> bool:
+    return [x.shape for x in arrays(ours)] == [x.shape for x in arrays(theirs)]
+
+
+def _equal(ours, theirs) -> bool:
+    return all(map(np.array_equal, arrays(ours), arrays(theirs)))
+
+
+class Heard(NamedTuple):
+    """オンラインネットワークの計算。"""
+
+    known: bool  # 聞きとれたか
+    steps: int  # いくつの違う重みで計算したか
+    same: bool  # どの計算でも、すべての行が同じだったか
+    rows: int  # 一つの計算の行数のうち、いちばん大きいもの
 
 
 class Subject:
@@ -140,11 +178,27 @@ class Subject:
             )
             and weights(network)
         }
-        self.target = None
-        for name, network in self.networks.items():
+        # ネットワークの形をしていない、重みのリスト
+        lists = {n: getattr(self.agent, n, None) for n in dict.fromkeys(names)}
+        lists = {
+            n: x for n, x in lists.items() if isinstance(x, (list, dict)) and arrays(x)
+        }
+        self.target, self.target_name, self.listed = None, "", ""
+        for name, network in (lists | self.networks).items():
             if any(part in name.lower() for part in TARGET_NAMES):
-                self.target = network
+                twins = [n for n in lists if n != name and _alike(lists[n], network)]
+                twins.sort(key=lambda n: not _equal(lists[n], network))
+                if name in self.networks or twins:
+                    self.target, self.target_name = network, name
+                    self.listed = "" if name in self.networks else twins[0]
         self.online: Any = None  # はじめて価値を読むときに、わかります
+        self.fields: set[str] | None = None
+
+    def weights(self, network) -> list[np.ndarray]:
+        """ネットワークの重みの配列。計算のたびに変わる配列は、除きます。"""
+        if network is self.online and self.listed:
+            network = getattr(self.agent, self.listed)
+        return weights(network, self.fields)
 
     def greedy(self, state: np.ndarray) -> int:
         """状態 (D,) での、貪欲な行動。greedy_action がなければ、評価の方策です。"""
@@ -191,7 +245,7 @@ class Subject:
     def _find_reader(self, state: np.ndarray) -> None:
         for network in self.networks.values():
             heard: list = []
-            with overheard(network, heard):
+            with overheard(network, heard.append):
                 self.greedy(state)
             if heard and as_array(heard[-1]).size > 1:
                 others = [x for x in self.networks.values() if x is not network]
@@ -201,22 +255,58 @@ class Subject:
                         "get_action と greedy_action が使うネットワークを見てください。"
                     )
                 self.online, self.reader = network, self._overhear
+                self._find_fields(state)
                 return
         for name in ("qnet", "q_net", "q_values"):
             function = getattr(self.agent, name, None)
             if callable(function):
                 self.online, self.reader = function, self._call
+                self._find_fields(state)
                 return
         raise Undecided(
             "行動の価値を読めません。adapt(agent, qnet=状態 (B, D) から価値 (B, A) を求める関数) と合わせてください。"
         )
+
+    def _find_fields(self, state) -> None:
+        """計算しても変わらない属性を探します。計算の途中の値を覚えておくネットワークもあります。"""
+
+        def look() -> dict:
+            kept = getattr(self.online, "__dict__", {})
+            return {name: [x.tobytes() for x in arrays(v)] for name, v in kept.items()}
+
+        before = look()
+        self.reader(0.5 * state + 0.1)
+        after = look()
+        still = {name for name in before if before[name] == after.get(name)}
+        self.fields = still or None
+
+    def learned(self) -> bool:
+        """作ったばかりのエージェントと、価値が違うか。"""
+        fresh, states = self.case.fresh(), self.case.panel(2)
+        return any((self.values(x) != fresh.values(x)).any() for x in states)
+
+    def listen(self, act: Callable) -> Heard:
+        """act のあいだに、オンラインネットワークがどう計算したか。"""
+        seen, same, most = set(), True, 0
+
+        def hear(output) -> None:
+            nonlocal same, most
+            rows = as_array(output)
+            seen.add(self.fingerprint())
+            same = same and np.allclose(rows, rows[:1], rtol=1e-3, atol=1e-4)
+            most = max(most, len(rows))
+
+        known = bool(self.weights(self.online)) and hasattr(self.online, "forward")
+        with overheard(self.online, hear) if known else contextlib.nullcontext():
+            act()
+        return Heard(known, len(seen), same, most)
 
     def _call(self, state) -> np.ndarray:
         return as_array(self.online(state[np.newaxis])).ravel()
 
     def _overhear(self, state) -> np.ndarray:
         heard: list = []
-        with overheard(self.online, heard):
+        with overheard(self.online, heard.append):
             self.greedy(state)
         return as_array(heard[-1]).ravel()
 
@@ -225,7 +315,7 @@ class Subject:
         if self.target is None:
             return self.values(state)
         self.values(state)  # オンラインネットワークを見つけます
-        ours, theirs = weights(self.online), weights(self.target)
+        ours, theirs = self.weights(self.online), self.weights(self.target)
         kept = [x.copy() for x in ours]
         try:
             for x, y in zip(ours, theirs):
@@ -237,7 +327,7 @@ class Subject:
 
     def fingerprint(self) -> bytes:
         """オンラインネットワークの重み。読めなければ、いくつかの状態の価値。"""
-        found = weights(self.online) if self.online is not None else []
+        found = self.weights(self.online) if self.online is not None else []
         if not found:
             found = [self.values(state) for state in self.case.panel(4)]
         return b"".join(np.ascontiguousarray(x).tobytes() for x in found)

@@ -15,6 +15,16 @@ UNDECIDED = {
     "NumPy": {"buffer", "synchronization"},
     "act and learn": {"buffer"},
     "list and random.sample": {"buffer"},
+    "four updates a step": {"td_targets"},
+    "learns after the episode": {
+        "td_targets",
+        "gradient",
+        "first_step",
+        "synchronization",
+    },
+    "start at 10000": {"pace", "evaluation", "actions", "synchronization", *VALUES},
+    "sync every 10000": {"synchronization", *VALUES},
+    "states scaled in the loop": {"loop", "buffer", *VALUES},
     "shaped in update": {"buffer", *VALUES},
     "clipped in update": {"buffer", "td_targets", "gradient"},
 }

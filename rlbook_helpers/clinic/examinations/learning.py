@@ -3,12 +3,10 @@
 import numpy as np
 
 from rlbook_helpers.clinic import probes
-from rlbook_helpers.clinic.case import Case
+from rlbook_helpers.clinic.case import TOLERANCE, Case
 from rlbook_helpers.clinic.program import Finding, healthy, ill
-from rlbook_helpers.clinic.subject import GAMMA
+from rlbook_helpers.clinic.subject import GAMMA, Subject
 from rlbook_helpers.training import evaluate
-
-TOLERANCE = 0.25  # 覚えた価値と、正しい価値との差
 
 
 def wrong(case: Case, subject, env, tolerance: float = TOLERANCE) -> str:
@@ -42,8 +40,13 @@ def _suspects(subject, env) -> tuple[str, ...]:
 
 def _probe(kind: type[probes.Probe], tolerance: float = TOLERANCE):
     def examination(case: Case) -> Finding:
-        subject, env = case.subject(), case.probe(kind)
-        error = case.teach(subject, env, lambda: subject.errors(env), tolerance)
+        subject: Subject
+        env: probes.Probe
+        if kind is probes.Both:
+            subject, env, error = case.both
+        else:
+            subject, env = case.subject(), case.probe(kind)
+            error = case.teach(subject, env, lambda: subject.errors(env), tolerance)
         text = f"{len(env.transitions):,} ステップ学んで、正しい価値との差は {error:.2f} です。"
         if error < tolerance:
             return healthy(text)
@@ -136,8 +139,7 @@ def probe_truncated(case: Case, length: int = 4) -> Finding:
 
 def baselines(case: Case) -> Finding:
     """小さな環境 Both で、評価の方策を、ランダムな方策と、いつも同じ行動の方策と比べます。"""
-    subject, env = case.subject(), case.probe(probes.Both)
-    case.teach(subject, env, lambda: subject.errors(env), TOLERANCE)
+    subject, env, _ = case.both
     rng = np.random.default_rng([case.seed, 3])
     policies = {
         "学習した方策": subject.policy(),

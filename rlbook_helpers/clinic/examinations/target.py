@@ -16,6 +16,8 @@ def synchronization(case: Case) -> Finding:
             "ターゲットネットワークが、オンラインネットワークそのものです。写しを作っていますか。",
             "shared",
         )
+    if not motion.calls:
+        raise Undecided("update のあいだには学ばないので、同期を数えられません。")
     if motion.tied > 0.9 * motion.learned:
         return ill(
             "ターゲットネットワークの重みの一部が、オンラインネットワークといっしょに動きます。",
@@ -38,6 +40,7 @@ def synchronization(case: Case) -> Finding:
             return healthy(text)
         return ill(f"{text}ほとんど写しているのと同じです。", "tau")
     if not motion.late():
+        case.needs_synchronization()
         return ill(
             f"{motion.calls:,} 回の更新のあいだ、ターゲットネットワークが一度も追いつきません。",
             "never_synced",

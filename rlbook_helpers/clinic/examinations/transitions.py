@@ -1,7 +1,8 @@
 """遷移の検査: ループが渡すものと、バッファから出るもの。"""
 
+import functools
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from rlbook_helpers.clinic.program import (
     mismatch,
     play_episode,
 )
-from rlbook_helpers.clinic.subject import Watched, row
+from rlbook_helpers.clinic.subject import Watched, as_array
 
 PARTS = ("状態", "行動", "報酬", "次の状態", "終端か")
 FILL = 400  # バッファを調べる前に渡す遷移の数
@@ -25,10 +26,15 @@ DRAWS = 150  # 取り出すミニバッチの数。32 個ずつなら、400 個�
 MOST_ADDED = 220_000  # バッファを満杯にするために加える遷移の数の上限
 
 
-def _key(transition: tuple) -> tuple:
-    state, action, reward, next_state, done = transition
-    rounded = [tuple(np.round(x, 4) + 0.0) for x in (state, next_state)]
-    return rounded[0], action, round(reward, 3), rounded[1], done
+def _keys(rows: list[tuple]) -> list[tuple]:
+    """遷移を、比べられるように丸めたもの。"""
+    if not rows:
+        return []
+    states, actions, rewards, nexts, dones = zip(*rows)
+    now, then = (
+        [*map(tuple, (np.round(x, 4) + 0.0).tolist())] for x in (states, nexts)
+    )
+    return [*zip(now, actions, np.round(rewards, 3).tolist(), then, dones)]
 
 
 class Strangers:
@@ -41,9 +47,10 @@ class Strangers:
     """
 
     def __init__(self, rows: list[tuple], true: list[tuple]):
-        keys = {_key(t) for t in true}
-        self.rows = [t for t in rows if _key(t) not in keys]
-        pairs = [(t, *_nearest(_key(t), keys)) for t in self.rows[:200]]
+        keys = {*_keys(true)}
+        strange = [(t, key) for t, key in zip(rows, _keys(rows)) if key not in keys]
+        self.rows = [t for t, _ in strange]
+        pairs = [(t, *_nearest(key, keys)) for t, key in strange[:200]]
         counts = Counter(parts for _, _, parts in pairs)
         self.parts = counts.most_common(1)[0][0] if counts else ()
         self.rewards = set()
@@ -51,8 +58,11 @@ class Strangers:
             self.rewards = {((near[2], near[4]), t[2]) for t, near, _ in pairs}
 
     def is_rule(self) -> bool:
-        """報酬が、いつも同じ決まりで作りかえられているか。"""
-        return bool(self.rewards) and len(dict(self.rewards)) == len(self.rewards)
+        """報酬が、いつも同じ決まりで作りかえられているか。割る数が少しずつ変わるだけでもかまいません。"""
+        if len(dict(self.rewards)) == len(self.rewards):
+            return bool(self.rewards)
+        pairs = np.array([(true, ours) for (true, _), ours in self.rewards])
+        return bool(np.corrcoef(pairs.T)[0, 1] > 0.9)
 
 
 def _nearest(ours: tuple, keys) -> tuple[tuple, tuple[str, ...]]:
@@ -91,7 +101,9 @@ def loop(case: Case) -> Finding:
         return ill(
             "get_action が選んだ行動と、環境で実行した行動が違います。", "other_action"
         )
-    strangers = Strangers(agent.seen, env.transitions)
+    _refuse_scaling(agent.seen, env.transitions)
+    given, happened = _comparable(agent.seen, env.transitions)
+    strangers = Strangers(given, happened)
     text = (
         f"{len(agent.seen)} 個のうち {len(strangers.rows)} 個が、起きたことと違います"
     )
@@ -100,7 +112,7 @@ def loop(case: Case) -> Finding:
         names = [LOOP_SUSPECTS[part] for part in strangers.parts]
         words = "、".join(strangers.parts)
         return ill(f"{text}。違うのは、おもに{words}です。", *names[:3])
-    true, seen = (Counter(map(_key, rows)) for rows in (env.transitions, agent.seen))
+    true, seen = (Counter(_keys(rows)) for rows in (happened, given))
     repeated = sum(n - true[key] for key, n in seen.items() if n > true[key])
     if repeated:
         return ill(f"{repeated} 個の遷移を、二度渡しています。", "twice")
@@ -110,9 +122,9 @@ def loop(case: Case) -> Finding:
             f"エピソードのたびに、同じシード {again[0]} で reset しています。いつも同じ始まりになります。",
             "reseeded",
         )
-    missing = [t for t in env.transitions if _key(t) not in seen]
-    cut = {_key(env.transitions[k]) for k in range(4, len(env.transitions), 10)}
-    if any(_key(t) not in cut for t in missing):
+    missing = [key for key in true if key not in seen]
+    cut = _keys(happened[4::10])
+    if not {*missing} <= {*cut}:
         return ill(
             f"起きた {len(env.transitions)} 個の遷移のうち {len(missing)} 個を、update に渡していません。",
             "missing",
@@ -122,8 +134,42 @@ def loop(case: Case) -> Finding:
     return healthy(text + "。")
 
 
+def _comparable(seen: list[tuple], rows: list[tuple]) -> tuple[list, list]:
+    """渡された遷移と、比べる遷移。終端の次の状態が渡されなければ、どちらからも除きます。"""
+    if not any(np.isnan(t[3]).any() for t in seen):
+        return seen, rows
+    first, second = (
+        [(*t[:3], 0 * t[0], True) if t[4] else t for t in them] for them in (seen, rows)
+    )
+    return first, second
+
+
+def _refuse_scaling(seen: list[tuple], true: list[tuple]) -> None:
+    """ループが、どの状態も同じ一次式で作りかえているなら、前提が合わないとします。
+
+    例外:
+        Undecided: 作りかえている。
+    """
+    if len(seen) != len(true) or any(
+        (*x[1:3], x[4]) != (*y[1:3], y[4]) for x, y in zip(seen, true)
+    ):
+        return
+    ours, theirs = (
+        np.array([t[k] for k in (0, 3) for t in rows]) for rows in (seen, true)
+    )
+    if ours.shape != theirs.shape or np.allclose(ours, theirs, atol=1e-4):
+        return
+    for x, y in zip(theirs.T, ours.T):
+        slope, shift = np.polyfit(x, y, 1)
+        if slope <= 0 or not np.allclose(slope * x + shift, y, atol=1e-3 * slope):
+            return
+    raise mismatch(
+        "ループが、状態を、いつも同じ式で作りかえています。わざとなら、これは誤りではありません。"
+    )
+
+
 def find_buffer(agent) -> tuple[Any, Callable]:
-    """エージェントの持つバッファと、そこからミニバッチを取り出す関数。
+    """エージェントの持つバッファと、そこからミニバッチを取り出す関数。遷移のリストなら、すべてを取り出します。
 
     例外:
         Undecided: 見つからない。
@@ -135,7 +181,18 @@ def find_buffer(agent) -> tuple[Any, Callable]:
             draw = getattr(buffer, name, None)
             if callable(draw) and hasattr(buffer, "__len__"):
                 return buffer, draw
+    for x in found:
+        if isinstance(x, (list, deque)) and x and isinstance(x[0], (list, tuple)):
+            return x, functools.partial(list, x)
     raise Undecided("get_batch か sample のあるバッファが見つかりません。")
+
+
+def _stored(agent) -> int:
+    """バッファにある遷移の数。バッファが見つからなければ 0 です。"""
+    try:
+        return len(find_buffer(agent)[0])
+    except Undecided:
+        return 0
 
 
 def drawn(draw: Callable, size: int = 32) -> list[tuple]:
@@ -152,7 +209,17 @@ def drawn(draw: Callable, size: int = 32) -> list[tuple]:
         columns = list(batch)
         if len(columns) != 5 or len(np.shape(columns[1])) > 2:
             columns = list(zip(*columns))[:5]
-        return [row(transition) for transition in zip(*columns[:5])]
+        found = [as_array(x) for x in columns]
+        wide = [k for k, x in enumerate(found) if x.ndim > 1 and x.shape[1:] != (1,)]
+        if wide in ([0, 1], [0, 2]):  # 次の状態の場所は、まちまちです
+            found.insert(3, found.pop(wide[1]))
+        states, actions, rewards, nexts, dones = found
+        n = len(actions)
+        now, then = (x.astype(np.float32).reshape(n, -1) for x in (states, nexts))
+        numbers = (x.reshape(n, -1)[:, 0].tolist() for x in (actions, rewards, dones))
+        return [
+            (s, int(a), r, x, bool(d)) for s, x, a, r, d in zip(now, then, *numbers)
+        ]
     except (TypeError, ValueError, IndexError) as error:
         raise Undecided(f"バッファの中身を、遷移として読めません: {error}") from None
 
@@ -160,20 +227,32 @@ def drawn(draw: Callable, size: int = 32) -> list[tuple]:
 def buffer(case: Case) -> Finding:
     """バッファから出る遷移が、渡したとおりで、残らず、ばらばらに出るかを見ます。"""
     subject, env = case.fresh(), case.probe(probes.Ledger, rest=0)
-    agent, episode = Watched(subject.agent), 0
-    kept, draw = find_buffer(subject.agent)
-    while len(env.transitions) < FILL or (
-        len(kept) < 200 and len(env.transitions) < 3 * FILL
-    ):
-        subject.episode(env, agent, episode)
-        episode += 1
-    batches = [drawn(draw) for _ in range(DRAWS)]
+    agent, episode, already = Watched(subject.agent), 0, _stored(subject.agent)
+    for most in (FILL, 3 * FILL):  # エピソードの終わりに、まとめて覚えるものもあります
+        while len(env.transitions) < most:
+            subject.episode(env, agent, episode)
+            episode += 1
+        kept, draw = find_buffer(subject.agent)
+        if len(kept) >= FILL // 2:
+            break
+    if _stored(case.fresh().agent) > already:
+        return ill(
+            "新しく作ったエージェントのバッファに、前のエージェントの遷移が入っています。",
+            "shared_buffer",
+        )
+    listed = isinstance(kept, (list, deque)) and not hasattr(kept, "sample")
+    batches = [drawn(draw) for _ in range(1 if listed else DRAWS)]
     rows = [t for batch in batches for t in batch]
-    places, n = _places(rows, agent.seen, case.gammas)
+    seen, rows = _comparable(agent.seen, rows)
+    places, n = _places(rows, seen, case.gammas)
     wrong = places.count(-1)
     text = f"{len(rows)} 個のうち {wrong} 個が、渡したものと違います"
     if wrong:
-        strangers = Strangers(rows, agent.seen)
+        strangers = Strangers(rows, seen)
+        if {ours for _, ours in strangers.rewards} and all(
+            ours == int(true[0]) for true, ours in strangers.rewards
+        ):
+            return ill(f"{text}。報酬を、整数に切りすてています。", "buffer_type")
         if strangers.is_rule():
             raise mismatch(
                 "update が、報酬を作りかえて覚えています。わざとなら、これは誤りではありません。"
@@ -182,7 +261,7 @@ def buffer(case: Case) -> Finding:
         names = _buffer_suspects(rows, strangers, n)
         return ill(f"{text}。違うのは、おもに{words}です。", *names)
     size, distinct, half = len(batches[0]), len(set(places)), len(agent.seen) // 2
-    if distinct <= size or max(places) < half or min(places) > half:
+    if distinct <= size * (not listed) or max(places) < half or min(places) > half:
         old = max(places) < half
         return ill(
             f"渡した {len(agent.seen)} 個のうち、{'古い' if old else '新しい'} {distinct} 個しか出ません。",
@@ -190,12 +269,12 @@ def buffer(case: Case) -> Finding:
         )
     at = iter(places)
     groups = [sorted({next(at) for _ in batch}) for batch in batches]
-    if all(group[-1] - group[0] < size + 2 for group in groups):
+    if not listed and all(group[-1] - group[0] < size + 2 for group in groups):
         return ill(
             "ミニバッチが、いつも続いた遷移です。無作為に取り出していますか。",
             "consecutive",
         )
-    if problem := _overfull(case):
+    if not listed and (problem := _overfull(case)):
         return ill(problem, "buffer_place")
     many = f" ({n} 歩ぶんまとめています)" if n > 1 else ""
     return healthy(f"{text}{many}。")
@@ -240,9 +319,9 @@ def _places(rows, seen, gammas) -> tuple[list[int], int]:
 
     n 歩ぶんまとめたものなら、その n も返します。
     """
-    best, keys = ([-1] * len(rows), 1), [_key(t) for t in rows]
+    best, keys = ([-1] * len(rows), 1), _keys(rows)
     for n, gamma in itertools.product(range(1, 11), gammas[:2]):
-        where = {_key(t): k for k, t in enumerate(_combined(seen, gamma, n))}
+        where = {key: k for k, key in enumerate(_keys(_combined(seen, gamma, n)))}
         places = [where.get(key, -1) for key in keys]
         if -1 not in places:
             return places, n

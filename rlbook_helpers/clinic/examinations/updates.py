@@ -4,27 +4,31 @@
 その遷移しか入らないようにし、価値の動く向きを見ます。
 """
 
+import functools
 import itertools
 
 import numpy as np
 
 from rlbook_helpers.clinic import probes
 from rlbook_helpers.clinic.case import FIRST_UPDATE, Case
-from rlbook_helpers.clinic.program import Finding, Undecided, healthy, ill
-from rlbook_helpers.clinic.subject import Subject, Watched, weights
+from rlbook_helpers.clinic.program import Finding, Undecided, healthy, ill, mismatch
+from rlbook_helpers.clinic.subject import Subject, Watched
 
 MOST_REWARD = 40.0  # 価値の動く向きが変わる報酬を、この大きさまで探します
 WIDTH = 0.005  # その報酬の、手計算との違いの限り
 FAR = 5.0  # 数回の更新では届かない目標までの差
+LATE_START = 60_000  # 学びはじめるのを、これだけは待ちます
+LENGTH = 47  # 学ぶ間隔と重ならないように、素数にします
 MOST_N = 6  # 遷移を何歩ぶんまでまとめてよいか
 
 
 def updated(
-    case: Case, transition, before: int | None = None, sign: int = 1
+    case: Case, transition, first: int = 1, target: list | None = None
 ) -> tuple[Subject, np.ndarray, int]:
     """同じ遷移を、学ぶまで渡したエージェント。学ぶ前の価値 (A,) と、渡した回数も返します。
 
-    before を渡すと、その回数だけ渡したところで、ターゲットネットワークの重みをずらします。
+    はじめて学ぶのが first 回目だとわかっていれば、速くなります。target を渡すと、その直前に、ターゲット
+    ネットワークの重みを、その配列に替えます。
 
     例外:
         Undecided: 重みが動かない。
@@ -32,12 +36,11 @@ def updated(
     subject = case.subject()
     state = transition[0]
     subject.values(state)
-    for k in range(1, FIRST_UPDATE):
-        if before is not None and k < before:
-            subject.agent.update(*transition)
-            continue
-        if k == before:
-            disturb(subject, state, sign)
+    for _ in range(1, first):
+        subject.agent.update(*transition)
+    for x, y in zip(subject.weights(subject.target) if target else [], target or []):
+        x[...] = y
+    for k in range(first, FIRST_UPDATE):
         was, old = subject.fingerprint(), subject.values(state)
         subject.agent.update(*transition)
         if subject.fingerprint() != was:
@@ -57,14 +60,14 @@ def poised(case: Case, transition) -> tuple[Subject, int]:
     return subject, first
 
 
-def disturb(subject: Subject, state: np.ndarray, sign: int) -> None:
+def disturb(subject: Subject, state: np.ndarray, sign: int) -> list[np.ndarray]:
     """ターゲットネットワークの重みをずらし、state の価値を、オンラインネットワークと違うものにします。
 
-    sign が 1 なら、オンラインネットワークの選ぶ行動の価値を大きく、-1 なら小さくします。
+    sign が 1 なら、オンラインネットワークの選ぶ行動の価値を大きく、-1 なら小さくします。ずらした重みを返します。
     """
     if subject.target is None:
-        return
-    arrays = weights(subject.target)
+        return []
+    arrays = subject.weights(subject.target)
     kept, ours = [x.copy() for x in arrays], subject.values(state)
     for k in range(100):
         rng, scale = np.random.default_rng(k), 0.02 * (1 + k // 5)
@@ -73,7 +76,28 @@ def disturb(subject: Subject, state: np.ndarray, sign: int) -> None:
         theirs = subject.target_values(state)
         # 報酬を -1 から 1 に切りつめるエージェントでも、手計算の報酬を渡せるように、小さくずらします
         if sign * (theirs - ours)[ours.argmax()] > 0.3 and np.abs(theirs).max() < 1:
-            return
+            break
+    return [x.copy() for x in arrays]
+
+
+def needs_plain_update(case: Case, transition) -> None:
+    """update の一回で、一つのネットワークの重みを一度だけ、乱数を混ぜずに動かすことを確かめます。
+
+    例外:
+        Undecided: 何度も動かすので、目標を通りこして戻る。ドロップアウトなどの乱数が混ざる。または、
+            ネットワークが二つより多く、どう使うかがわからない。
+    """
+    subject, _ = poised(case, transition)
+    if (n := len({*map(id, subject.networks.values())})) > 2:
+        raise mismatch(
+            f"ネットワークが {n} つあるので、TD ターゲットを手計算できません。"
+        )
+    heard = subject.listen(lambda: subject.agent.update(*transition))
+    if heard.steps > 1 or not heard.same:
+        how = "重みを何度も動かす" if heard.same else "ドロップアウトなどの乱数が混ざる"
+        raise mismatch(
+            f"update の一回に{how}ので、価値の動く向きから、TD ターゲットを求められません。"
+        )
 
 
 def steady(case: Case) -> None:
@@ -103,18 +127,21 @@ def candidates(subject: Subject, state: np.ndarray) -> dict[str, tuple[float, fl
     return rules | {"悲観": (min(ours[best], theirs[best]), theirs[best])}
 
 
-def turning(case: Case, state, action, *, done, before=None, sign=1) -> float:
+def turning(case: Case, state, action, guesses, *, done, first, target=None) -> float:
     """状態 state での価値の動く向きが、減るから増えるに変わる報酬。
 
-    変わらなければ NaN、増えるから減るに変わるなら無限大です。
+    変わらなければ NaN、増えるから減るに変わるなら無限大です。guesses のまわりを先に調べます。
     """
 
     def rises(reward) -> bool:
         transition = state, action, float(reward), state.copy(), done
-        subject, old, _ = updated(case, transition, before, sign)
+        subject, old, _ = updated(case, transition, first, target)
         return bool(subject.values(state)[action] > old[action])
 
-    # 重みの動かない 0 を、ちょうどは試しません
+    # 重みの動かない 0 や guess を、ちょうどは試しません
+    for guess in guesses:
+        if not rises(guess - WIDTH / 4) and rises(guess + WIDTH / 5):
+            return guess
     low, high = -MOST_REWARD, MOST_REWARD + 1
     if rises(low) or not rises(high):
         return float("inf" if rises(low) and not rises(high) else "nan")
@@ -139,31 +166,38 @@ def td_targets(case: Case) -> Finding:
     for k, state in enumerate(case.panel(3)):
         sign = (-1, 1)[k % 2]
         action = (int(subject.values(state).argmin()) + k) % case.shape[1]
-        ready, _ = poised(case, (state, action, 0.5, state.copy(), True))
+        ready, first = poised(case, (state, action, 0.5, state.copy(), True))
         q = ready.values(state)[action]
-        found = turning(case, state, action, done=True)
+        found = turning(case, state, action, [q], done=True, first=first)
         if np.isinf(found):
             return ill(
                 "報酬を大きくすると、価値が減り、小さくすると増えます。目標から遠ざかる向きに学んでいます。",
                 "ascent",
             )
         if not abs(found - q) < WIDTH:
+            needs_plain_update(case, (state, action, 0.5, state.copy(), True))
             case.needs_rewards(beyond=True)
             return ill(
                 f"終端の遷移の TD ターゲットが、報酬と違います (報酬が {q:.2f} の所で、価値の動く向きが変わるはずです)。",
                 *("mask", "other_actions", "reward_changed"),
             )
         fresh, first = poised(case, (state, action, 0.5, state.copy(), False))
-        disturb(fresh, state, sign)
-        q = fresh.values(state)[action]
-        turned = turning(case, state, action, done=False, before=first, sign=sign)
+        target = disturb(fresh, state, sign)
+        q, rules = fresh.values(state)[action], candidates(fresh, state)
+        # 合いそうな報酬: はじめは 3 歩まで、次からは、前の状態で合ったもの
+        likely = agreed or itertools.product(range(1, 4), [case.gamma], rules)
+        guesses = [
+            (q - gamma**n * rules[rule][0]) / sum(gamma**i for i in range(n))
+            for n, gamma, rule in likely
+        ]
+        options = {"done": False, "first": first, "target": target}
+        turned = turning(case, state, action, dict.fromkeys(guesses), **options)
 
         def fits(n, gamma, low, high=None, q=q, turned=turned):
             value = (q - sum(gamma**i for i in range(n)) * turned) / gamma**n
             width = n * WIDTH / gamma**n
             return low - width < value < (low if high is None else high) + width
 
-        rules = candidates(fresh, state)
         fitting = {
             (n, gamma, rule)
             for n, gamma in itertools.product(range(1, MOST_N), gammas)
@@ -172,6 +206,7 @@ def td_targets(case: Case) -> Finding:
         }
         agreed = fitting if agreed is None else agreed & fitting
         if not agreed:
+            needs_plain_update(case, (state, action, 0.5, state.copy(), True))
             case.needs_rewards(beyond=True)
             names = ["which_network", "max_axis", "gamma"]
             if fits(1, 1.0, *rules["最大"]):
@@ -215,6 +250,7 @@ def gradient(case: Case) -> Finding:
     gap = float(np.abs(ours - wanted).max())
     text = f"価値の動きの違いは、いちばん大きな動きの {100 * gap:.0f} % です"
     if gap > 0.1:
+        needs_plain_update(case, (state, action, 0.5, state.copy(), True))
         case.needs_rewards(beyond=True)
         return ill(
             f"{text} (ほぼ 0 のはずです)。TD ターゲットのほうへも、勾配が流れています。",
@@ -261,11 +297,17 @@ def gradient_norm(subject: Subject) -> float:
 
 
 def first_step(case: Case) -> Finding:
-    """一回の更新で、価値が目標を大きく通りこさないかを見ます。"""
+    """一回の更新で、価値が目標を大きく通りこさないか、目標が遠くても動くかを見ます。"""
     steady(case)
     state = case.panel(1)[0]
-    ready, _ = poised(case, (state, 0, 0.5, state.copy(), True))
+    near = float(case.subject().values(state)[0]) + 0.5
+    ready, first = poised(case, (state, 0, near, state.copy(), True))
     q = ready.values(state)[0]
+    if not all(_moves(case, state, q + gap, first) for gap in (1, FAR)):
+        return ill(
+            f"目標との差が大きいと ({FAR:g} まで試しました)、価値が動きません。TD 誤差を切りつめてから、二乗していませんか。",
+            "clipped_error",
+        )
     subject, _, _ = updated(case, (state, 0, float(q) + 1, state.copy(), True))
     left = abs(float(q + 1 - subject.values(state)[0]))
     text = f"目標との差は、最初の更新の前に 1.00、後に {left:.2f} です"
@@ -275,11 +317,20 @@ def first_step(case: Case) -> Finding:
     return ill(f"{text} (減るはずです)。", "step_size", "other_actions")
 
 
+def _moves(case: Case, state, goal: float, first: int) -> bool:
+    """はじめての学習と、そのあとの何回かで、価値が動くか。"""
+    subject = case.subject()
+    old = subject.values(state)[0]
+    for _ in range(first + 20):
+        subject.agent.update(state, 0, float(goal), state.copy(), True)
+    return bool(abs(subject.values(state)[0] - old) > 1e-6)
+
+
 def pace(case: Case) -> Finding:
     """何ステップに一度学ぶかと、エピソードの終わりだけで学んでいないかを見ます。"""
     subject = case.fresh()
     subject.values(case.panel(1)[0])
-    env = case.probe(probes.Ledger, rest=0, length=50)
+    env = case.probe(probes.Ledger, rest=0, length=LENGTH)
     moved: list[bool] = []
     state = {"was": subject.fingerprint()}
 
@@ -288,16 +339,25 @@ def pace(case: Case) -> Finding:
         moved.append(now != state["was"])
         state["was"] = now
 
-    agent, episode = Watched(subject.agent, after=look), 0
-    while len(env.transitions) < FIRST_UPDATE and sum(moved) < 60:
+    agent, episode, idle = Watched(subject.agent, after=look), 0, True
+    # 一度も計算しないうちは、学びはじめが遅いだけかもしれません
+    while sum(moved) < 60 and len(env.transitions) < (
+        LATE_START if idle else FIRST_UPDATE
+    ):
         first = len(moved)
-        subject.episode(env, agent, episode)
+        play = functools.partial(subject.episode, env, agent, episode)
+        heard = subject.listen(play)
+        idle = idle and heard.known and heard.rows <= 1
+        if len(moved) > FIRST_UPDATE:  # もう、行動を見る必要はありません
+            vars(agent)["choose"] = lambda state: 0
         episode += 1
         if not len(moved) > first:
             return ill("ループが、update を一度も呼んでいません。", "shape")
         if (now := subject.fingerprint()) != state["was"]:  # update の外で学びました
             moved[-1], state["was"] = True, now
         if sum(moved) >= 4 and _only_at_ends(moved):
+            if heard.steps > 2:
+                return healthy("エピソードの終わりに、何度も学びます。")
             return ill(
                 "重みが動くのは、エピソードの終わりの一回だけです。学習が、ステップのループの外にありませんか。",
                 "outside_loop",
@@ -309,9 +369,13 @@ def pace(case: Case) -> Finding:
             "other_network",
         )
     first = moved.index(True)
+    if first > FIRST_UPDATE:
+        raise mismatch(
+            f"学びはじめるのは {first + 1:,} ステップ目です。ほかの検査をするには、{FIRST_UPDATE:,} ステップより早くしてください。"
+        )
     every = (len(moved) - first) / sum(moved)
     return healthy(f"{first + 1} ステップ目から、{every:.0f} ステップに一度学びます。")
 
 
 def _only_at_ends(moved: list[bool]) -> bool:
-    return all((k + 1) % 50 == 0 for k, move in enumerate(moved) if move)
+    return all((k + 1) % LENGTH == 0 for k, move in enumerate(moved) if move)
