@@ -25,7 +25,7 @@ PLANS = {
 # Tuning that was stopped when its rule could no longer be met; arms of a grid that wait for their turn
 UNFINISHED = ("05_tuning_bare", "05_tuning_choice", "05_tuning_average")
 UNFINISHED += ("05_tuning_steps", "05_tuning_steps_lander")
-UNFINISHED += ("05_ridge", "05_ridge_lander", "05_transfer")
+UNFINISHED += ("05_ridge", "05_ridge_lander")
 ARMS = [
     (plan, arm)
     for plan in PLANS
