@@ -306,6 +306,7 @@ class Ledger(Probe):
     def __init__(self, *args, length: int = 5, **options):
         super().__init__(*args, **options)
         self.length = length
+        self.unit = min(1.0, 10 / length)  # 長く続くときに、価値が大きくなりすぎません
 
     def begin(self):
         """一つおきに打ち切られます。"""
@@ -316,5 +317,5 @@ class Ledger(Probe):
         return self.np_random.uniform(-0.9, 0.9, self.state_size).astype(np.float32)
 
     def reward(self, action):
-        """一歩ごとに増える、1.5 から 5.5 までの数。"""
-        return self.t % 5 + 1.5
+        """一歩ごとに増える、1.5 から 5.5 までの数。10 歩より長ければ、小さくします。"""
+        return self.unit * (self.t % 5 + 1.5)
