@@ -524,7 +524,8 @@ def test_updates_are_listened_to():
         subject, _ = updates.poised(case, transition)
         return subject.listen(lambda: subject.agent.update(*transition))
 
-    assert heard()[:3] == (True, 1, True) and heard().rows == 32
+    once = heard()
+    assert once[:3] == (True, 1, True) and once.rows == 32
     assert heard(update=four_times).steps == 4
     assert heard(network=drop).same is False
 
