@@ -521,7 +521,10 @@ def test_updates_are_listened_to():
         case = Case(mine(**changes))
         state = case.panel(1)[0]
         transition = state, 0, 0.5, state.copy(), True
-        subject, _ = updates.poised(case, transition)
+        subject = case.fresh()
+        for _ in range(40):  # by now it learns
+            subject.agent.update(*transition)
+        subject.values(state)
         return subject.listen(lambda: subject.agent.update(*transition))
 
     once = heard()
