@@ -133,10 +133,12 @@ def test_right_and_wrong_have_words_and_marks(page):
 def test_answered_quiz_is_accessible(page, scheme):
     set_scheme(page, scheme)
     wait_for_formulas(page)
-    for number, right in turned(page):
-        for answer in range(len(right)):
-            fold(page, number, answer).locator("summary").click()
-        settle(page)
-        response = Axe().run(page, context=".quiz", options={"preload": False}).response
-        assert len(response["passes"]) > 5
-        assert [(v["id"], v["nodes"]) for v in response["violations"]] == []
+    for number, _ in turned(page):
+        answers = page.locator(".quiz-question").nth(number).locator("summary")
+        answers.evaluate_all("all => all.forEach((e) => e.click())")
+        if number in (0, len(RIGHT) - 1):  # those between look the same
+            settle(page)
+            options = {"preload": False}
+            response = Axe().run(page, context=".quiz", options=options).response
+            assert len(response["passes"]) > 5
+            assert [(v["id"], v["nodes"]) for v in response["violations"]] == []
