@@ -608,6 +608,11 @@ RIGHT = {
     "clipped in update": mine(
         update=updates(lambda s, a, r, n, d: (s, a, float(np.clip(r, -1, 1)), n, d))
     ),
+    "half precision": mine(
+        update=updates(
+            lambda s, a, r, n, d: (s.astype(np.float16), a, r, n.astype(np.float16), d)
+        )
+    ),
     "truncated not stored": looped("agent.update(", "if not truncated: agent.update("),
     "NumPy": Program(InNumPy, play),
     "act and learn": Program(renamed, play),

@@ -27,12 +27,12 @@ MOST_ADDED = 220_000  # バッファを満杯にするために加える遷移�
 
 
 def _keys(rows: list[tuple]) -> list[tuple]:
-    """遷移を、比べられるように丸めたもの。"""
+    """遷移を、比べられるように丸めたもの。半精度で覚える状態もあるので、状態は半精度に丸めます。"""
     if not rows:
         return []
     states, actions, rewards, nexts, dones = zip(*rows)
     now, then = (
-        [*map(tuple, (np.round(x, 4) + 0.0).tolist())] for x in (states, nexts)
+        [*map(tuple, (np.array(x, np.float16) + 0).tolist())] for x in (states, nexts)
     )
     return [*zip(now, actions, np.round(rewards, 3).tolist(), then, dones)]
 
