@@ -1,18 +1,20 @@
 """Sphinx extension: chapters that open in Colab with one click.
 
-Colab fetches only the notebook, so its first cell needs the address of the site to install the package
-and the data. Write it into the notebooks of the site, and into those of the branch `colab` (pages.yml),
+Colab fetches only the notebook, so it needs a cell that installs the package and the data from the site.
+Add book/colab_cell.py to the notebooks of the site, and to those of the branch `colab` (pages.yml),
 which the buttons open. Without SITE_URL and REPOSITORY_URL, add no buttons and change no notebooks.
 
-    SITE_URL=https://name.github.io/book/ python book/_ext/colab.py    write it into chapters/*.ipynb
+    SITE_URL=https://name.github.io/book/ python book/_ext/colab.py    add it to chapters/*.ipynb
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
+CELL = CHAPTERS.parent / "book" / "colab_cell.py"
 BRANCH = "colab"
 ADDRESSES = {
     "SITE_URL": r"https?://[^\s\"\\]+/",
@@ -37,16 +39,22 @@ def colab_url(notebook: str) -> str:
     return f"https://colab.research.google.com/github/{owner_and_name}/blob/{BRANCH}/{notebook}"
 
 
-def write_site(notebooks: Iterable[Path], site: str) -> None:
-    """Set SITE in the first cells."""
+def add_cell(notebooks: Iterable[Path], site: str) -> None:
+    """Put colab_cell.py with the address before the first code cell."""
+    source = CELL.read_text(encoding="utf-8").replace('SITE = ""', f'SITE = "{site}"')
+    cell = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "site",
+        "metadata": {"tags": ["remove-cell"]},
+        "outputs": [],
+        "source": source.rstrip("\n").splitlines(keepends=True),
+    }
     for path in notebooks:
-        text, changed = re.subn(
-            r'(?m)^( *"SITE = )\\"[^"\\]*\\"',
-            rf'\g<1>\\"{site}\\"',
-            path.read_text(encoding="utf-8"),
-        )
-        if changed != 1:
-            raise ValueError(f"{path}: expected one line SITE = ..., got {changed}")
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        kinds = [cell["cell_type"] for cell in notebook["cells"]]
+        notebook["cells"].insert(kinds.index("code"), cell)
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
         path.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -67,9 +75,10 @@ def add_button(app, pagename, templatename, context, doctree) -> None:
 
 
 def finish(app, exception) -> None:
-    if exception is None and app.builder.name == "html":
+    site = address("SITE_URL")
+    if exception is None and app.builder.name == "html" and site:
         offered = Path(app.outdir, "_sources", "chapters").glob("*.ipynb")
-        write_site(offered, address("SITE_URL"))
+        add_cell(offered, site)
 
 
 def setup(app) -> dict:
@@ -80,4 +89,4 @@ def setup(app) -> dict:
 
 
 if __name__ == "__main__":
-    write_site(sorted(CHAPTERS.glob("*.ipynb")), address("SITE_URL"))
+    add_cell(sorted(CHAPTERS.glob("*.ipynb")), address("SITE_URL"))

@@ -113,11 +113,3 @@ def test_unusable_address_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=f"{name}: expected http"):
         colab.address(name)
-
-
-def test_notebook_without_the_site_line_is_refused(tmp_path):
-    notebook = tmp_path / "01.ipynb"
-    notebook.write_text('{"cells": []}', encoding="utf-8")
-    with pytest.raises(ValueError, match=r"01.ipynb: expected one line SITE"):
-        colab.write_site([notebook], "https://a/")
-    assert notebook.read_text(encoding="utf-8") == '{"cells": []}'
