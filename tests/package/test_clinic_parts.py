@@ -795,10 +795,11 @@ def choices(rate, epsilon, pairs=((0, 1), (1, 0)), greedy=(10**4, 10**4)):
     )
 
 
-def actions_of(monkeypatch, start, late, **changes):
+def actions_of(monkeypatch, start, *late, **changes):
     """The finding about exploration that has been counted so, without any learning."""
     monkeypatch.setattr(Subject, "learned", lambda self: True)
-    counted = itertools.chain([start], itertools.repeat(late))
+    monkeypatch.setattr(Case, "both", (None, probes.Both(), 0.0))
+    counted = itertools.chain([start], late[:-1], itertools.repeat(late[-1]))
     monkeypatch.setattr(behaviour, "Choices", lambda *_: next(counted))
     return EXAMINATIONS["actions"](mine(start=10**9, **changes))
 
@@ -826,6 +827,12 @@ def actions_of(monkeypatch, start, late, **changes):
 def test_actions_are_judged_by_their_rates(start, late, suspect, monkeypatch):
     finding = actions_of(monkeypatch, choices(*start), choices(*late))
     assert finding.suspects[:1] == ((suspect,) if suspect else ()), finding
+
+
+@pytest.mark.parametrize(("decided", "passed"), [(0.23, True), (0.24, False)])
+def test_exploration_by_values_fades_where_they_differ(decided, passed, monkeypatch):
+    looks = [choices(rate, 0.1) for rate in (0.2, 0.46, 0.46, decided)]
+    assert actions_of(monkeypatch, *looks).passed is passed
 
 
 @pytest.mark.parametrize(("count", "passed"), [(28, True), (29, False)])

@@ -97,9 +97,7 @@ def actions(case: Case) -> Finding:
         return sum(look.greedy[g] * look.rate for look in looks)
 
     if min(expected(0), expected(n - 1)) < SURE:  # どちらも貪欲になるように、学ばせます
-        learned, both, _ = case.both
-        places = np.array([both.observe(x) for x in (-0.5, 0.5)])
-        looks.append(Choices(learned, places))
+        looks.append(_decided(case))
     pairs = set().union(*(look.pairs for look in looks))
     for g in range(n):
         if expected(g) > SURE and not any(pair[0] == g for pair in pairs):
@@ -117,7 +115,8 @@ def actions(case: Case) -> Finding:
         return healthy(f"{text} (epsilon がないので、大きさは調べていません)。")
     if late.rate > 1 - 0.5 / n:  # 不等号が逆でも、1 - 1 / n までです
         return ill(f"{text}。貪欲な行動が、価値の最大ではありません。", "not_greedy")
-    if late.rate > max(late.epsilon) + 0.1:
+    # ボルツマン探索などは、ε を使わず、価値の差が大きければ減ります
+    if late.rate > max(late.epsilon) + 0.1 and _decided(case).rate > late.rate / 2:
         return ill(
             f"{text}が、ε は {late.epsilon[1]:.2f} です。不等号が逆ではありませんか。",
             "epsilon_size",
@@ -132,6 +131,12 @@ def actions(case: Case) -> Finding:
             *("epsilon_size", "no_exploration"),
         )
     return healthy(text + "。")
+
+
+def _decided(case: Case) -> Choices:
+    """貪欲な行動がそれぞれ違い、価値の差が大きい、二つの状態で数えたもの。"""
+    learned, both, _ = case.both
+    return Choices(learned, np.array([both.observe(x) for x in (-0.5, 0.5)]))
 
 
 def _least(choices: Choices) -> float:
