@@ -242,7 +242,7 @@ def test_films_are_small_and_wait_for_the_reader(soups):
     assert len(films) >= 3
     for film in films:
         source = film.get("src") or film.find("source")["src"]
-        assert len(base64.b64decode(source.partition("base64,")[2])) <= 100_000
+        assert len(base64.b64decode(source.partition("base64,")[2])) <= 125_000
         assert film.has_attr("controls") and not film.has_attr("autoplay")
         assert "動画" in film.find_parent("figure").figcaption.text
 
