@@ -9,7 +9,7 @@ from rlbook_helpers.exercises.answers import fitting
 
 
 def amdahl(answer) -> str | None:
-    """8.1: いくつかの部分の時間を 0 にしたとき、全体が何倍速くなるかを求める関数。"""
+    """10.1: いくつかの部分の時間を 0 にしたとき、全体が何倍速くなるかを求める関数。"""
     reader = answers.function(answer, "limit(times, parts)")
     times = {"a": 3.0, "b": 1.0, "c": 5.0, "d": 7.0}
     for parts in (["c"], ["a", "c"], []):
@@ -44,7 +44,7 @@ def amdahl(answer) -> str | None:
 
 
 def larger_batch(answer) -> str | None:
-    """8.2: B = 4 と B = 4096 での、まとめる得。"""
+    """10.2: B = 4 と B = 4096 での、まとめる得。"""
     small, large = answers.numbers(answer, "B = 4 の得", "B = 4096 の得")
     if min(small, large) <= 0:
         return "得は、二つの時間の比なので、正の数です。"
@@ -56,7 +56,7 @@ def larger_batch(answer) -> str | None:
 
 
 def middle(answer) -> str | None:
-    """8.3: deque の端と真ん中、リストの真ん中の要素を取り出す時間。"""
+    """10.3: deque の端と真ん中、リストの真ん中の要素を取り出す時間。"""
     names = "deque の端", "deque の真ん中", "リストの真ん中"
     end, center, in_list = answers.numbers(answer, *names)
     if min(end, center, in_list) <= 0:
@@ -69,7 +69,7 @@ def middle(answer) -> str | None:
 
 
 def reused(answer) -> str | None:
-    """8.4: 全結合層を、渡された配列に計算する関数。"""
+    """10.4: 全結合層を、渡された配列に計算する関数。"""
     reader = answers.function(answer, "affine(x, W, b, out)")
     rng = np.random.default_rng(84)
     x, W, b = (
@@ -102,7 +102,7 @@ def reused(answer) -> str | None:
 
 
 def huber(answer) -> str | None:
-    """8.5: TD 誤差を 1 で切る損失と、行動価値についての勾配。"""
+    """10.5: TD 誤差を 1 で切る損失と、行動価値についての勾配。"""
     reader = answers.function(answer, "huber(qs, action, target)")
     rng = np.random.default_rng(85)
     qs, target = 2 * rng.standard_normal((6, 3)), rng.standard_normal(6)

@@ -11,27 +11,14 @@ from notebooks import tables
 from rlbook_helpers.experiments.records import load_records
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
-PLAN = tomllib.loads((CHAPTERS / "plans/08_parts.toml").read_text("utf-8"))
+PLAN = tomllib.loads((CHAPTERS / "plans/08_confirmation.toml").read_text("utf-8"))
 RECORDS = {}
-for folder in ("08_parts_replay", "08_parts", "08_parts_stream"):
-    RECORDS |= load_records(CHAPTERS / "data/runs" / folder)
+for folder in ("", "_replay", "_stream"):
+    RECORDS |= load_records(CHAPTERS / f"data/runs/08_confirmation{folder}")
 SCORES = {
     arm: np.sort([np.mean(run["evaluation"]) for run in record.runs])
     for arm, record in RECORDS.items()
 }
-PARTS = ("", "_target", "_norm", "_target_norm")
-ARMS = [group + part for group in ("replay", "short", "long") for part in PARTS]
-ARMS += ["stream"]
-
-
-def test_table_of_arms():
-    (rows,) = [rows for rows in tables("08_parts") if len(rows) == len(ARMS)]
-    for arm, (_, _, solved, middle, seconds) in zip(ARMS, rows):
-        values, k = SCORES[arm], len(SCORES[arm]) // 4
-        assert int(solved) == (values >= 475).sum(), arm
-        assert float(middle) == pytest.approx(values[k:-k].mean(), abs=0.51), arm
-        wanted = np.median([run["seconds"] for run in RECORDS[arm].runs])
-        assert float(seconds) == pytest.approx(wanted, abs=0.051), arm
 
 
 def test_planned_comparisons():
@@ -48,5 +35,5 @@ def test_planned_comparisons():
         assert row[0] == name
         wins = 100 * u_statistic(a, b) / (len(a) * len(b))
         assert float(row[1]) == pytest.approx(wins, abs=0.51)
-        assert float(row[2]) == pytest.approx(p, abs=0.03)
+        assert float(row[2]) == pytest.approx(p, rel=0.15, abs=0.03)
         assert row[3] == ("差がある" if float(row[2]) < 0.05 else "わからない")

@@ -1,5 +1,6 @@
 """Whoever types the visible cells of a chapter needs no other name, and has what the package has."""
 
+import copy
 import re
 import subprocess
 import sys
@@ -11,7 +12,18 @@ import pytest
 from dezerogym.gridworld import GridWorld
 
 import rlbook_helpers
-from rlbook_helpers.dezero_compat import F, Model, no_grad, optimizers
+from rlbook_helpers.beyond import pqn
+from rlbook_helpers.beyond.games import Step
+from rlbook_helpers.beyond.layer_norm import NormalizedQNet
+from rlbook_helpers.beyond.poles import Poles
+from rlbook_helpers.dezero_compat import (
+    F,
+    Function,
+    Model,
+    Variable,
+    no_grad,
+    optimizers,
+)
 
 CHAPTERS = Path(__file__).resolve().parents[2] / "chapters"
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
@@ -86,3 +98,21 @@ def test_buffer_of_chapter_3_gives_what_that_of_the_package_gives():
             *(buffer.get_batch() for buffer in buffers), strict=True
         ):
             np.testing.assert_array_equal(mine, theirs)
+
+
+def test_pqn_of_chapter_8_learns_like_that_of_the_package():
+    starts = ["class LayerNorm", "class NormQNet", "class ParallelAgent"]
+    starts += ["class OneStep", "def train_parallel", "def lambda_returns", "class MyP"]
+    names = {"Function": Function, "Variable": Variable, "Step": Step}
+    names = typed("08_parts", *starts, DQNAgent=rlbook_helpers.DQNAgent, **names)
+    mine = names["MyPQN"](2_560, seed=0)
+    theirs = pqn.PQNAgent(NormalizedQNet(2, seed=0), steps=2_560, reward_scale=0.05)
+    for name in ("l1", "l2", "l3"):
+        ours, packaged = getattr(mine.qnet, name), getattr(theirs.network, name)
+        packaged.W.data[:], packaged.b.data[:] = ours.W.data, ours.b.data
+    theirs.rng = copy.deepcopy(mine.rng)
+    for agent, run in ((mine, names["train_parallel"]), (theirs, pqn.train_parallel)):
+        run(Poles(16), agent, 2_560, np.random.default_rng(1))
+    for name in ("l1", "l2", "l3"):
+        ours, packaged = getattr(mine.qnet, name), getattr(theirs.network, name)
+        np.testing.assert_allclose(ours.W.data, packaged.W.data, atol=1e-3)
