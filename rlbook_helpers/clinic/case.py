@@ -220,11 +220,11 @@ class Case:
         """渡した報酬から学ぶことを確かめます。beyond なら、1 より大きな報酬からも学ぶかを確かめます。
 
         例外:
-            Undecided: update が、報酬を作りかえている。
+            Undecided: ループか update が、状態か報酬を作りかえている。
         """
         self.needs_synchronization()
         if self.makes_rewards or (beyond and self.clips_rewards):
             raise mismatch(
-                "報酬を作りかえて学んでいるので、価値を暗算できません。作りかえるのをやめて、もう一度調べてください。"
+                "状態か報酬を作りかえて学んでいるので、価値を暗算できません。作りかえるのをやめて、もう一度調べてください。"
                 "わざと作りかえているなら、それ自体は誤りではありません。"
             )
