@@ -35,20 +35,36 @@ def tab(browser):
         yield tab
 
 
+# All that a live figure needs of its page: its hints, and the sentences with links that set it.
+KEPT = "figure[class*='live-'], figure[class*='live-'] ~ details, a[data-live]"
+# Before the scripts of the page run. Where other text was is empty space, so that figures are not near
+# each other.
+SHORTEN = f"""document.addEventListener("readystatechange", () => {{
+    const others = `article *:not({KEPT}, :has({KEPT}), :is({KEPT}) *)`;
+    document.querySelectorAll(others).forEach((e) => e.remove());
+    document.querySelectorAll("figure").forEach((e) => {{ e.style.marginBottom = "1000px"; }});
+}}, {{ once: true }})"""
+
+
 @pytest.fixture(scope="module")
 def visit(browser):
-    """Open a page for this kind of reader; the same page and reader share one tab."""
+    """Open a page for this kind of reader; the same page and reader share one tab.
+
+    `short`: nothing but the live figures of its text.
+    """
     with contextlib.ExitStack() as stack:
 
         @functools.cache
-        def tab_of(page, **reader):
+        def tab_of(page, short, **reader):
             desktop = {"width": 1280, "height": 800}
             tab = stack.enter_context(watched_tab(browser, viewport=desktop, **reader))
+            if short:
+                tab.add_init_script(SHORTEN)
             tab.goto(address(page))
             return tab
 
-        def open_page(page, width=1280, **reader):
-            tab = tab_of(page, **reader)
+        def open_page(page, width=1280, short=False, **reader):
+            tab = tab_of(page, short, **reader)
             if tab.viewport_size["width"] != width:
                 tab.set_viewport_size({"width": width, "height": 800})
                 settle(tab)
@@ -107,10 +123,10 @@ class LiveFigure:
 
 @pytest.fixture(scope="module")
 def show(visit):
-    """Open a live figure; without other wishes, with reduced motion."""
+    """Open a live figure; without other wishes, on a short page with reduced motion."""
 
-    def show_figure(name, page=None, reduced_motion="reduce", **reader):
-        page = page or FIGURES[name]
-        return LiveFigure(visit(page, reduced_motion=reduced_motion, **reader), name)
+    def show_figure(name, page=None, **reader):
+        reader = {"short": True, "reduced_motion": "reduce"} | reader
+        return LiveFigure(visit(page or FIGURES[name], **reader), name)
 
     return show_figure

@@ -71,7 +71,7 @@ def test_nothing_moves_with_reduced_motion(show, name, page):
 
 
 def test_figure_runs_while_near_and_visible(show):
-    pole = show("pole", "book/index", reduced_motion="no-preference")
+    pole = show("pole", short=False, reduced_motion="no-preference")
     tab = pole.tab
     stay = "new Promise((done) => setTimeout(done, 200))"
     pole.wait_for("figure.running && figure.steps > 0")
@@ -163,7 +163,7 @@ def test_controls_show_the_focus(show, name, page):
 
 @each_figure_page
 def test_colours_of_drawings_follow_the_page(visit, page):
-    tab, seen = visit(page, reduced_motion="reduce"), {}
+    tab, seen = visit(page, short=True, reduced_motion="reduce"), {}
     for scheme in ("light", "dark", "light"):
         set_scheme(tab, scheme)
         pictures = tab.locator(f"{FIGURE} canvas").evaluate_all(
@@ -178,7 +178,7 @@ def test_colours_of_drawings_follow_the_page(visit, page):
 
 @each_figure_page
 def test_figures_fit_every_screen(visit, page):
-    tab = visit(page, reduced_motion="reduce")
+    tab = visit(page, short=True, reduced_motion="reduce")
     for width in widths(tab, 1280, 360):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         outside = tab.locator(f"{FIGURE} .live *").evaluate_all(
@@ -494,7 +494,7 @@ SEEN = """(control) => control.querySelector("output")?.textContent
 
 @each_figure_page
 def test_links_set_the_figures(visit, page):
-    tab = visit(page, reduced_motion="reduce")
+    tab = visit(page, short=True, reduced_motion="reduce")
     unfold(tab)
     assert tab.locator("a[data-live]").count() == tab.locator(LINKS).count()
     for link in tab.locator(LINKS).all():
@@ -618,7 +618,7 @@ def test_table_is_operated_by_keys(table):
 def test_pages_load_little_data_and_only_for_their_figures(show, visit):
     data = {}
     for page in WITH_FIGURES:
-        tab = visit(page, reduced_motion="reduce")
+        tab = visit(page, short=True, reduced_motion="reduce")
         for name, pages in FIGURES.items():
             if page in pages:
                 show(name, page)
@@ -642,7 +642,7 @@ def test_pages_load_little_data_and_only_for_their_figures(show, visit):
 @each_figure_page
 def test_figures_are_accessible(visit, page):
     """The last test, because it leaves nothing but the figures; test_every_page.py has the pages."""
-    tab = visit(page, reduced_motion="reduce")
+    tab = visit(page, short=True, reduced_motion="reduce")
     labels = tab.locator(".live, .live-stage, .live-board").evaluate_all(
         "parts => parts.map((e) => e.getAttribute('aria-label'))"
     )
