@@ -35,6 +35,7 @@ from figures import angles as figure_angles  # tools/figures
 from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
 from figures import descent as figure_descent
+from figures import graph as figure_graph
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
 from figures import spread as figure_spread
@@ -64,6 +65,7 @@ def test_scripts_are_small():
         "rewind",
         "seed-lottery",
         "clinic",
+        "graph",
     ):
         assert sizes[name] <= 4_096, name
 
@@ -337,6 +339,40 @@ def test_intervals_of_few_seeds_miss_as_claimed():
         low, high = np.percentile(means, [2.5, 97.5], axis=1)
         hits[count] = np.mean((low <= truth) & (truth <= high))
     assert 0.4 < hits[2] < 0.6 and 0.65 < hits[3] < 0.85 and hits[10] > 0.9
+
+
+# The computational graph
+
+
+def test_claims_below_the_graph_hold():
+    def numbers(**changed):
+        return figure_graph.numbers(figure_graph.GIVEN | changed)
+
+    assert numbers()["W.grad"] < 0
+    best = numbers(x=2.0, W=2.0)
+    assert best["ŷ"] == best["y"]
+    assert [best[name] for name in ("loss", "ŷ.grad", "b.grad", "W.grad")] == [0] * 4
+    assert numbers(x=2.0, W=1.0)["loss"] < numbers()["loss"]
+    assert numbers(x=2.0, W=3.0)["W.grad"] > 0
+    flat = numbers(x=0.0, W=0.5)
+    assert flat["W.grad"] == 0 and flat["b.grad"] != 0
+    assert flat["ŷ"] == numbers(x=0.0, W=3.0)["ŷ"]
+
+
+def test_graph_is_drawn_with_numbers_of_dezero():
+    drawn = figure_graph.PICTURE.read_text("utf-8")
+    assert drawn == figure_graph.picture()
+    assert figure_graph.DATA.read_text("utf-8") == figure_graph.script()
+    shown = [
+        float(text.replace("−", "-"))
+        for text in re.findall(r"<tspan>(.+?)</tspan>", drawn)
+    ]
+    x, W, b, y = figure_graph.GIVEN.values()
+    slope = 2 * (x * W + b - y)
+    values = [x, W, b, y, x * W, x * W + b, (x * W + b - y) ** 2]
+    gradients = [1, slope, slope, slope, slope * x]
+    factors = [slope, 1, x]
+    assert sorted(shown) == sorted(values + gradients + factors)
 
 
 # The descent

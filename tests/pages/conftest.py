@@ -9,6 +9,7 @@ from built import HTML, address, serve, settle, watched_tab
 
 FIGURES = {  # with the page where each is tested
     "pole": "book/index",
+    "graph": "chapters/01_dezero",
     "descent": "chapters/01_dezero",
     "q-learning": "chapters/02_before_dqn",
     "spread": "chapters/02_before_dqn",

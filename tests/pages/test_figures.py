@@ -19,6 +19,7 @@ from rlbook_helpers.dezero_compat import Variable
 
 FIGURES = {  # with the pages that show them
     "pole": ["book/index", "chapters/03_cartpole_replay", "chapters/05_stable"],
+    "graph": ["chapters/01_dezero"],
     "descent": ["chapters/01_dezero"],
     "q-learning": ["chapters/02_before_dqn"],
     "spread": ["chapters/02_before_dqn"],

@@ -1,4 +1,4 @@
-"""The live figures of chapters 3 to 7 in detail: they compute what Python computes, and say so."""
+"""The live figures of the chapters in detail: they compute what Python computes, and say so."""
 
 import itertools
 import re
@@ -22,6 +22,7 @@ from figure_models import (
 from figures import angles as figure_angles  # tools/figures
 from figures import breakout as figure_breakout
 from figures import clinic as figure_clinic
+from figures import graph as figure_graph
 from figures import rewind as figure_rewind
 from figures import seeds as figure_seeds
 from figures import training as figure_training
@@ -101,6 +102,85 @@ def phone(show):
 
 def number(text: str) -> float:
     return float(text.replace("−", "-").replace(",", ""))
+
+
+# The computational graph
+
+PARTS = """(parts) => parts.filter((e) => getComputedStyle(e).visibility === "visible")
+    .map((e) => [e.dataset.name, e.textContent])"""
+
+
+@pytest.fixture
+def graph(show):
+    page = show("graph")
+    page.wait_for("figure.board.firstChild")
+    page.ask("figure.set('x=2.00; W=0.50')")
+    page.ask("figure.go(0)")
+    return page
+
+
+def test_graph_computes_what_dezero_computes(graph):
+    for x, W in itertools.product((-2.0, -0.5, 0.0, 2.0, 3.0), (-2.0, 0.5, 2.0, 3.0)):
+        given = figure_graph.GIVEN | {"x": x, "W": W}
+        expected = figure_graph.numbers(given)
+        found = graph.ask("regression.numbers(given)", given)
+        assert found.pop("one") == 1
+        assert found.pop("slope") == expected["ŷ.grad"]
+        assert set(expected) - set(found) == {"x.grad", "y.grad"}
+        for name, value in found.items():
+            assert value == expected[name], name
+
+
+def test_numbers_of_the_graph_appear_step_by_step(graph):
+    expected = figure_graph.numbers(figure_graph.GIVEN)
+    expected |= {"one": 1, "slope": expected["ŷ.grad"]}
+    steps = [
+        ["x", "W", "b", "y"],
+        ["xW"],
+        ["ŷ"],
+        ["loss"],
+        ["loss.grad"],
+        ["slope", "ŷ.grad"],
+        ["one", "xW.grad", "b.grad"],
+        ["x", "W.grad"],
+    ]
+    numbers, seen, told = graph.figure.locator("[data-name]"), [], []
+    for step, names in enumerate(steps):
+        seen += names
+        told.append(graph.status)
+        shown = numbers.evaluate_all(PARTS)
+        assert sorted(name for name, _ in shown) == sorted(seen)
+        for name, text in shown:
+            assert number(text) == expected[name], name
+        now = graph.figure.locator("text.now [data-name]").evaluate_all(PARTS)
+        assert sorted(name for name, _ in now) == sorted(names if step else [])
+        graph.button("進む").press("Enter")
+    assert len(set(told)) == len(told) and graph.status == told[-1]
+    assert [text[:3] for text in told[1:]] == ["順伝播"] * 3 + ["逆伝播"] * 4
+    results = ["xW", "ŷ", "loss", "ŷ.grad", "b.grad", "W.grad"]
+    for name, text in zip(results, told[1:4] + told[5:], strict=True):
+        assert number(re.findall(r"−?\d+\.\d\d", text)[-1]) == expected[name], text
+    for text in reversed(told):
+        assert graph.status == text
+        graph.button("戻る").press("Space")
+    assert graph.status == told[0]
+
+
+def test_graph_is_changed_by_keys_and_touch(graph, phone):
+    graph.button("最後まで").click()
+    graph.slider("W").focus()
+    for _ in range(2):
+        graph.tab.keyboard.press("ArrowRight")
+    assert graph.ask("[figure.given.W, figure.at]") == [1.5, 7]
+    W_grad = figure_graph.numbers(figure_graph.GIVEN | {"W": 1.5})["W.grad"]
+    written = f"{W_grad:.2f}".replace("-", "−")
+    assert graph.figure.locator("[data-name='W.grad']").text_content() == written
+    assert f"= {written} です" in graph.status
+    hand = phone("graph")
+    hand.wait_for("figure.board.firstChild")
+    hand.ask("figure.go(0)")
+    hand.button("進む").tap()
+    assert "MatMul" in hand.status
 
 
 # The replay buffer
