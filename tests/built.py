@@ -94,6 +94,20 @@ def watched_tab(browser, home="file:", **options):
     context.close()
 
 
+def shorten(tab, kept: str) -> None:
+    """Take all text from the pages to come but these elements, before their scripts run.
+
+    Chapters of 20,000 pixels take long to lay out. Figures stay out of sight of each other.
+    """
+    tab.add_init_script(
+        f"""document.addEventListener("readystatechange", () => {{
+            const others = `article *:not({kept}, :has({kept}), :is({kept}) *)`;
+            document.querySelectorAll(others).forEach((e) => e.remove());
+            document.querySelectorAll("figure").forEach((e) => {{ e.style.marginBottom = "1000px"; }});
+        }}, {{ once: true }})"""
+    )
+
+
 def settle(tab) -> None:
     """Wait for scripts in the next frame, then for transitions.
 

@@ -5,7 +5,7 @@ import functools
 
 import pytest
 
-from built import HTML, address, serve, settle, watched_tab
+from built import HTML, address, serve, settle, shorten, watched_tab
 
 FIGURES = {  # with the page where each is tested
     "pole": "book/index",
@@ -36,31 +36,28 @@ def tab(browser):
         yield tab
 
 
-# All that a live figure needs of its page: its hints, and the sentences with links that set it.
-KEPT = "figure[class*='live-'], figure[class*='live-'] ~ details, a[data-live]"
-# Before the scripts of the page run. Where other text was is empty space, so that figures are not near
-# each other.
-SHORTEN = f"""document.addEventListener("readystatechange", () => {{
-    const others = `article *:not({KEPT}, :has({KEPT}), :is({KEPT}) *)`;
-    document.querySelectorAll(others).forEach((e) => e.remove());
-    document.querySelectorAll("figure").forEach((e) => {{ e.style.marginBottom = "1000px"; }});
-}}, {{ once: true }})"""
+# All that a live figure needs of its page: its hints, and the sentences with links that set it
+LIVE = "figure[class*='live-'], figure[class*='live-'] ~ details, a[data-live]"
 
 
 @pytest.fixture(scope="module")
 def visit(browser):
     """Open a page for this kind of reader; the same page and reader share one tab.
 
-    `short`: nothing but the live figures of its text.
+    `short`: of its text nothing but the live figures. Without other wishes figures do not move, which takes
+    the time of the other tests.
     """
     with contextlib.ExitStack() as stack:
 
         @functools.cache
         def tab_of(page, short, **reader):
-            desktop = {"width": 1280, "height": 800}
-            tab = stack.enter_context(watched_tab(browser, viewport=desktop, **reader))
+            usual = {
+                "viewport": {"width": 1280, "height": 800},
+                "reduced_motion": "reduce",
+            }
+            tab = stack.enter_context(watched_tab(browser, **usual | reader))
             if short:
-                tab.add_init_script(SHORTEN)
+                shorten(tab, LIVE)
             tab.goto(address(page))
             return tab
 
@@ -124,10 +121,9 @@ class LiveFigure:
 
 @pytest.fixture(scope="module")
 def show(visit):
-    """Open a live figure; without other wishes, on a short page with reduced motion."""
+    """Open a live figure; without other wishes, on a short page."""
 
-    def show_figure(name, page=None, **reader):
-        reader = {"short": True, "reduced_motion": "reduce"} | reader
-        return LiveFigure(visit(page or FIGURES[name], **reader), name)
+    def show_figure(name, page=None, short=True, **reader):
+        return LiveFigure(visit(page or FIGURES[name], short=short, **reader), name)
 
     return show_figure

@@ -15,6 +15,7 @@ from built import (
     ROOT,
     address,
     set_scheme,
+    settle,
     show_pictures,
     wait_for_formulas,
     watched_tab,
@@ -64,28 +65,34 @@ def opened(browser, server, request):
         release()
 
 
+MEASURE = """() => ({
+    title: document.querySelector("article h1").getBoundingClientRect().width,
+    formulas: [...document.querySelectorAll("article mjx-container[display]")]
+        .filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerHTML),
+    pageWidth: document.documentElement.scrollWidth,
+})"""
 SCROLLING = """() => [...document.querySelectorAll("article *")]
     .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1
-        && ["auto", "scroll"].includes(getComputedStyle(e).overflowX))"""
-MEASURE = f"""async () => {{
-    const title = document.querySelector("article h1").getBoundingClientRect().width;
-    const formulas = [...document.querySelectorAll("article mjx-container[display]")]
-        .filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerHTML);
-    const pageWidth = document.documentElement.scrollWidth;
-    const folds = [...document.querySelectorAll("details:not([open])")];
-    folds.forEach((e) => {{ e.open = true; }});
-    const boxes = ({SCROLLING})();
-    await new Promise((done) => setTimeout(done, 100));  // then their edges are drawn
-    const scrolling = boxes.map((e) => [e.innerText, e.matches(".goes-on")]);
-    folds.forEach((e) => {{ e.open = false; }});
-    return {{ title, formulas, pageWidth, scrolling }};
-}}"""
+        && ["auto", "scroll"].includes(getComputedStyle(e).overflowX))
+    .map((e) => [e.innerText, e.matches(".goes-on")])"""
+TURN = "(folds) => folds.forEach((e) => { e.open = !e.open; })"
 
 
 @pytest.fixture(scope="module")
 def measured(opened):
-    """What each width of the screen makes of the page."""
-    return {w: opened.evaluate(MEASURE) for w in widths(opened, 1280, 768, 390, 360)}
+    """What each width of the screen makes of the page; of two, what scrolls when all is unfolded."""
+    found = {}
+    folds = opened.evaluate_handle(
+        "[...document.querySelectorAll('details:not([open])')]"
+    )
+    for width in widths(opened, 1280, 768, 390, 360):
+        found[width] = opened.evaluate(MEASURE)
+        if width in (1280, 390):
+            folds.evaluate(TURN)
+            settle(opened)  # then the edges of boxes are drawn
+            found[width]["scrolling"] = opened.evaluate(SCROLLING)
+            folds.evaluate(TURN)
+    return found
 
 
 def test_page_fits_every_screen(measured):

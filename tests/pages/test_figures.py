@@ -164,7 +164,7 @@ def test_controls_show_the_focus(show, name, page):
 
 @each_figure_page
 def test_colours_of_drawings_follow_the_page(visit, page):
-    tab, seen = visit(page, short=True, reduced_motion="reduce"), {}
+    tab, seen = visit(page, short=True), {}
     for scheme in ("light", "dark", "light"):
         set_scheme(tab, scheme)
         pictures = tab.locator(f"{FIGURE} canvas").evaluate_all(
@@ -179,7 +179,7 @@ def test_colours_of_drawings_follow_the_page(visit, page):
 
 @each_figure_page
 def test_figures_fit_every_screen(visit, page):
-    tab = visit(page, short=True, reduced_motion="reduce")
+    tab = visit(page, short=True)
     for width in widths(tab, 1280, 360):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         outside = tab.locator(f"{FIGURE} .live *").evaluate_all(
@@ -495,7 +495,7 @@ SEEN = """(control) => control.querySelector("output")?.textContent
 
 @each_figure_page
 def test_links_set_the_figures(visit, page):
-    tab = visit(page, short=True, reduced_motion="reduce")
+    tab = visit(page, short=True)
     unfold(tab)
     assert tab.locator("a[data-live]").count() == tab.locator(LINKS).count()
     for link in tab.locator(LINKS).all():
@@ -619,7 +619,7 @@ def test_table_is_operated_by_keys(table):
 def test_pages_load_little_data_and_only_for_their_figures(show, visit):
     data = {}
     for page in WITH_FIGURES:
-        tab = visit(page, short=True, reduced_motion="reduce")
+        tab = visit(page, short=True)
         for name, pages in FIGURES.items():
             if page in pages:
                 show(name, page)
@@ -643,7 +643,7 @@ def test_pages_load_little_data_and_only_for_their_figures(show, visit):
 @each_figure_page
 def test_figures_are_accessible(visit, page):
     """The last test, because it leaves nothing but the figures; test_every_page.py has the pages."""
-    tab = visit(page, short=True, reduced_motion="reduce")
+    tab = visit(page, short=True)
     labels = tab.locator(".live, .live-stage, .live-board").evaluate_all(
         "parts => parts.map((e) => e.getAttribute('aria-label'))"
     )

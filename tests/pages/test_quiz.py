@@ -11,6 +11,7 @@ from built import (
     address,
     set_scheme,
     settle,
+    shorten,
     wait_for_formulas,
     watched_tab,
     weekly,
@@ -25,6 +26,7 @@ RIGHT = [[answer.right for answer in question.answers] for question in QUESTIONS
 @pytest.fixture(scope="module")
 def opened(browser):
     with watched_tab(browser) as tab:
+        shorten(tab, ".quiz")
         tab.goto(address(PAGE))
         wait_for_formulas(tab)
         yield tab
