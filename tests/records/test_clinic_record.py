@@ -57,14 +57,14 @@ def test_two_bugs_leave_the_curves_unchanged():
 
 
 def test_cards_show_the_records():
-    """The last totals, the evaluation, the verdict and the first findings; the answer is folded."""
+    """The last totals, the evaluation and the verdict; below them, folded, first findings and answer."""
     (html,) = [text for text in outputs("07_clinic") if "<details>" in text]
     cards = bs4.BeautifulSoup(html, "html.parser").find_all(class_="admonition")
     (rows,) = [t for t in tables("07_clinic") if len(t) == 17 and len(t[0]) == 4]
     for (name, patient), row, card in zip(
         PATIENTS.items(), rows[1:], cards, strict=True
     ):
-        answer = card.details.extract().get_text()
+        findings, answer = (fold.extract().get_text() for fold in card("details"))
         assert (
             patient.title in answer
             and patient.line in answer
@@ -73,8 +73,10 @@ def test_cards_show_the_records():
         totals = np.median([np.mean(run["evaluation"]) for run in RECORDS[name].runs])
         shown = card.get_text()
         assert row[0] in shown and f"「{row[3]}」" in shown
-        assert f"報酬の合計と評価は {row[1]} と {totals:.0f}" in shown
-        assert patient.title not in shown and name not in shown
+        assert f"報酬 {row[1]}、評価 {totals:.0f}" in shown
+        for earlier in (shown, findings):
+            assert patient.title not in earlier and name not in earlier
         ill = [s for result, s in FOUND[name]["findings"].values() if result == "異常"]
-        assert all(sentence in shown for sentence in ill[:3])
-        assert (f"ほかに {len(ill) - 3} 件" in shown) == (len(ill) > 3)
+        assert all(sentence in findings for sentence in ill[:3])
+        assert not any(sentence in shown for sentence in ill)
+        assert (f"ほかに {len(ill) - 3} 件" in findings) == (len(ill) > 3)
