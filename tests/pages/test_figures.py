@@ -101,6 +101,7 @@ def test_figure_runs_while_near_and_visible(show):
     assert pole.ask("figure.running")
     pole.ask("figure.end('終わり')")
     pole.wait_for("figure.running && !figure.ended && figure.steps > 0")
+    pole.ask("figure.play(false)")  # not while other tests run
 
 
 def test_reader_starts_motion_despite_reduced_motion(pole):

@@ -88,16 +88,19 @@ def room(show):
     return page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def phone(show):
-    """Open a figure on a phone, with motion."""
+    """Open a figure on a phone, with motion until the end of the test."""
+    shown = []
 
     def show_figure(name, page=None):
-        return show(
-            name, page, reduced_motion="no-preference", width=360, has_touch=True
-        )
+        reader = {"reduced_motion": "no-preference", "has_touch": True}
+        shown.append(show(name, page, width=360, **reader))
+        return shown[-1]
 
-    return show_figure
+    yield show_figure
+    for figure in shown:
+        figure.ask("figure.play(false)")
 
 
 def number(text: str) -> float:
