@@ -3,7 +3,7 @@
 A solution is a section 解答 of an exercise: prose, formulas and one code cell tagged hide-cell.
 JupyterLab folds it by its heading. On the pages, move the prose into the <details> that MyST-NB puts
 around the cell, and drop the heading. Label code tagged hide-input as drawing, checking or setup, and a long
-output tagged hide-output as a table.
+output tagged hide-output as a listing, a plan or a table.
 """
 
 from docutils import nodes
@@ -14,6 +14,8 @@ SOLUTION = "解答"
 DRAWS = "図のコード"
 CHECKS = "確かめるコード"
 SETUP = "準備のコード"
+LISTING = "コード"
+PLAN = "計画"
 TABLE = "表"
 
 
@@ -54,11 +56,14 @@ class NameFoldedCode(SphinxTransform):
             mode, metadata = cell.get("hide_mode"), cell.get("cell_metadata", {})
             named = "code_prompt_show" in metadata.get("mystnb", {})
             if mode in ("input", "output") and not named:
-                name = TABLE if mode == "output" else CHECKS
+                code, name = cell.children[0].astext(), CHECKS
                 if "figure" in metadata.get("mystnb", {}):
                     name = DRAWS
                 elif "setup" in metadata.get("tags", []):
                     name = SETUP
+                elif mode == "output":
+                    name = PLAN if "show_plan(" in code else TABLE
+                    name = LISTING if "show_source(" in code else name
                 cell["prompt_show"], cell["prompt_hide"] = name, f"{name}をたたむ"
 
 

@@ -151,6 +151,15 @@ def test_folded_code_is_labelled_and_shows_its_output(soups, chapter):
             assert bool(container.find("figure")) == draws
 
 
+def test_folded_outputs_say_what_they_hide(soups):
+    article = soups["chapters/07_clinic.html"]
+    kinds = {"show_source(": "コード", "show_plan(": "計画", "def show(": "表"}
+    for call, word in kinds.items():
+        cells = [c for c in article.select(".tag_hide-output") if call in c.text]
+        labels = {c.select_one("summary .collapsed").text for c in cells}
+        assert labels == {word}, call
+
+
 def test_prose_of_a_solution_is_folded_with_its_code(soups):
     exercises = soups["chapters/01_dezero.html"].select(
         "section > details:not(.admonition), .tag_hide-cell"
