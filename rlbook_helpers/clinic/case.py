@@ -158,6 +158,16 @@ class Case:
         return None
 
     @functools.cached_property
+    def starts(self) -> bool:
+        """でたらめな状態からなら、FIRST_UPDATE ステップまでに学びはじめるか。"""
+        subject, env = self.fresh(), self.probe(probes.Ledger, rest=0)
+        subject.values(self.panel(1)[0])
+        was = subject.fingerprint()
+        while len(env.transitions) < FIRST_UPDATE and subject.fingerprint() == was:
+            subject.episode(env, subject.agent, len(env.seeds))
+        return subject.fingerprint() != was
+
+    @functools.cached_property
     def motion(self) -> Motion | None:
         """ターゲットネットワークの動き。見つからなければ None です。"""
         return watch(self)

@@ -856,6 +856,20 @@ def test_choices_count_what_is_not_greedy():
     assert counted.greedy == {0: 250, 1: 750}
 
 
+@pytest.mark.parametrize(("starts", "passed"), [(True, False), (False, None)])
+def test_values_that_never_move_are_ill_if_weights_do(starts, passed, monkeypatch):
+    """A ReLU behind the output may be dead in all states of a probe, and not in others."""
+    monkeypatch.setattr(Case, "rest", None)
+    monkeypatch.setattr(Case, "starts", starts)
+    finding = EXAMINATIONS["probe_constant"](mine())
+    assert finding.passed is passed
+    assert finding.suspects[:1] == (("output",) if starts else ())
+
+
+def test_learning_is_seen_to_start_from_any_states():
+    assert Case(mine(), 0).starts and not Case(mine(start=10**9), 0).starts
+
+
 def test_baselines_are_compared_by_their_means(monkeypatch):
     monkeypatch.setattr(Case, "teach", lambda *_: 0.0)
     monkeypatch.setattr(Case, "needs_rewards", lambda self, **_: None)

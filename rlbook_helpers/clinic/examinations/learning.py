@@ -42,6 +42,11 @@ def _probe(kind: type[probes.Probe], tolerance: float = TOLERANCE):
     def examination(case: Case) -> Finding:
         subject: Subject
         env: probes.Probe
+        if kind is probes.Constant and case.rest is None and case.starts:
+            return ill(
+                "でたらめな状態からは学ぶのに、この環境では、価値が少しも変わりません。",
+                *("output", "reward_changed", "step_size"),
+            )
         if kind is probes.Both:
             subject, env, error = case.both
         else:
