@@ -4,7 +4,7 @@ Colab fetches only the notebook, so it needs a cell that installs the package an
 Add book/colab_cell.py to the notebooks of the site, and to those of the branch `colab` (pages.yml),
 which the buttons open. Without SITE_URL and REPOSITORY_URL, add no buttons and change no notebooks.
 
-    SITE_URL=https://name.github.io/book/ python book/_ext/colab.py    add it to chapters/*.ipynb
+    SITE_URL=https://name.github.io/book/ python book/_ext/colab.py    write it into chapters/*.ipynb
 """
 
 import json
@@ -39,10 +39,10 @@ def colab_url(notebook: str) -> str:
     return f"https://colab.research.google.com/github/{owner_and_name}/blob/{BRANCH}/{notebook}"
 
 
-def add_cell(notebooks: Iterable[Path], site: str) -> None:
-    """Put colab_cell.py with the address before the first code cell."""
+def write_cell(notebooks: Iterable[Path], site: str) -> None:
+    """Put colab_cell.py with the address before the first code cell, in place of that of an earlier build."""
     source = CELL.read_text(encoding="utf-8").replace('SITE = ""', f'SITE = "{site}"')
-    cell = {
+    added = {
         "cell_type": "code",
         "execution_count": None,
         "id": "site",
@@ -52,10 +52,11 @@ def add_cell(notebooks: Iterable[Path], site: str) -> None:
     }
     for path in notebooks:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        kinds = [cell["cell_type"] for cell in notebook["cells"]]
-        notebook["cells"].insert(kinds.index("code"), cell)
-        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        path.write_text(text, encoding="utf-8", newline="\n")
+        cells = [cell for cell in notebook["cells"] if cell["id"] != added["id"]]
+        if site:
+            cells.insert([cell["cell_type"] for cell in cells].index("code"), added)
+        text = json.dumps(notebook | {"cells": cells}, indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def add_button(app, pagename, templatename, context, doctree) -> None:
@@ -75,10 +76,9 @@ def add_button(app, pagename, templatename, context, doctree) -> None:
 
 
 def finish(app, exception) -> None:
-    site = address("SITE_URL")
-    if exception is None and app.builder.name == "html" and site:
+    if exception is None and app.builder.name == "html":
         offered = Path(app.outdir, "_sources", "chapters").glob("*.ipynb")
-        add_cell(offered, site)
+        write_cell(offered, address("SITE_URL"))
 
 
 def setup(app) -> dict:
@@ -89,4 +89,4 @@ def setup(app) -> dict:
 
 
 if __name__ == "__main__":
-    add_cell(sorted(CHAPTERS.glob("*.ipynb")), address("SITE_URL"))
+    write_cell(sorted(CHAPTERS.glob("*.ipynb")), address("SITE_URL"))

@@ -113,3 +113,15 @@ def test_unusable_address_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=f"{name}: expected http"):
         colab.address(name)
+
+
+def test_cell_of_the_site_is_written_once_and_taken_back(tmp_path):
+    original = (ROOT / "chapters" / "01_dezero.ipynb").read_text(encoding="utf-8")
+    notebook = tmp_path / "01.ipynb"
+    notebook.write_text(original, encoding="utf-8")
+    for site in ("https://a/", "https://b/"):  # two builds into one folder
+        colab.write_cell([notebook], site)
+        text = notebook.read_text(encoding="utf-8")
+        assert text.count('"id": "site"') == 1 and f'SITE = \\"{site}\\"' in text
+    colab.write_cell([notebook], "")
+    assert notebook.read_text(encoding="utf-8") == original

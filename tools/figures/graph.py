@@ -154,7 +154,7 @@ def picture() -> str:
 
 
 def script() -> str:
-    data = {"given": GIVEN, "drawing": drawing()}
+    data = {"drawing": drawing()}
     return f'live.keep("graph", {json.dumps(data, ensure_ascii=False)});\n'
 
 
