@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import sys
-import tomllib
 
 import gymnasium as gym
 import numpy as np
@@ -117,7 +116,7 @@ def test_jobs_benchmark_refuses_bad_numbers(wrong, monkeypatch, capsys):
     assert wrong[0] in capsys.readouterr().err
 
 
-PEERS = tomllib.loads(peers.PLAN.read_text(encoding="utf-8"))
+PEERS = peers.read_plan("05_peers")
 
 
 def run_peer(kind, options):
@@ -132,7 +131,7 @@ def test_plan_lists_the_contestants():
 
 def test_records_name_what_the_plan_writes_out():
     """As presets, in the records of 2026."""
-    folder = peers.PLAN.parents[1] / "data/runs/05_peers"
+    folder = peers.PLANS.parent / "data/runs/05_peers"
     for kind in peers.RUN:
         for name, options in PEERS[kind].items():
             settings, _ = records.read(folder / f"{name}.jsonl")
@@ -160,7 +159,7 @@ def test_policy_of_stable_baselines3_equals_its_predict():
     dqn = pytest.importorskip("stable_baselines3").DQN
     env = gym.make("CartPole-v1")
     model = dqn("MlpPolicy", env, seed=0, policy_kwargs={"net_arch": [12, 8]})
-    policy = peers.greedy_policy(model)
+    policy = peers.greedy_policy(model.q_net)
     states = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
     wanted, _ = model.predict(states, deterministic=True)
     assert [policy(state) for state in states] == wanted.tolist()
@@ -181,6 +180,44 @@ def test_stable_baselines3_uses_the_loss_of_the_plan(loss, monkeypatch):
     run = run_peer("stable_baselines3", options)
     assert set(called) == {{"huber": "smooth_l1_loss", "mse": "mse_loss"}[loss]}
     assert [step for step, _ in run["checkpoints"]] == [50, 100]
+
+
+def test_stable_baselines3_falls_and_averages_as_the_plan_says(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    rates, weights = [], []
+    checked = BaseCallback.on_step
+
+    def on_step(watch):
+        going_on = checked(watch)
+        rates.append(watch.model.policy.optimizer.param_groups[0]["lr"])
+        weights.append(watch.model.q_net.q_net[-1].weight.detach().numpy().copy())
+        average.append(watch.average)
+        return going_on
+
+    average = []
+    monkeypatch.setattr(BaseCallback, "on_step", on_step)
+    options = {"steps": 120, "average_steps": 10, "train_freq": 1, "n_steps": 3}
+    options |= {"learning_rate": 0.01, "learning_rate_end": 0.5}
+    run = run_peer("stable_baselines3", options | {"evaluation_episodes": 20})
+    assert len(run["evaluation"]) == 20
+    assert rates[-1] == pytest.approx(0.005, rel=0.02)
+    with torch.no_grad():
+        mean = average[-1].q_net[-1].weight.numpy()
+    np.testing.assert_allclose(mean, np.mean(weights[-10:], axis=0), rtol=1e-5)
+
+
+def test_search_draws_the_same_settings_from_the_values():
+    plan = peers.read_plan("05_search")
+    drawn = peers.contestants_of(plan)
+    assert drawn == peers.contestants_of(plan)
+    draws = [one.options for name, one in drawn.items() if name.startswith("draw_")]
+    assert len(draws) == 40 and len({str(options) for options in draws}) == 40
+    for name, values in plan["search"]["values"].items():
+        found = [(o | o["policy_kwargs"])[name] for o in draws]
+        assert all(value in found for value in values)
+        assert all(value in values for value in found)
 
 
 def test_peers_skip_recorded_seeds_and_report_failures(monkeypatch, tmp_path, capsys):
