@@ -17,6 +17,7 @@ from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.clinic.program import Program
 from rlbook_helpers.dezero_compat import Variable
 from rlbook_helpers.environments import agree, size
+from rlbook_helpers.experiments.capped import CappedAgent
 from rlbook_helpers.experiments.checkpoints import Checkpoints
 from rlbook_helpers.experiments.choice import CANDIDATES, LastPolicies
 from rlbook_helpers.experiments.parallel import GAMES, ParallelPreset, StreamPreset
@@ -311,8 +312,30 @@ class ReplayPreset(Preset):
         return play(games, policy, np.random.default_rng(seed))
 
 
+@dataclass(frozen=True)
+class CappedPreset(Preset):
+    """第 5 章の、TD ターゲットを頭打ちにする条件。
+
+    属性:
+        capped: 見た中でいちばん大きい収益で、TD ターゲットを頭打ちにするか。
+        ほか: Preset と同じです。
+    """
+
+    capped: bool = field(kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.flag("capped", self.capped)
+
+    @property
+    def agent_class(self) -> type[StableDQNAgent]:
+        """make_agent が作るエージェントのクラス。"""
+        return CappedAgent if self.capped else StableDQNAgent
+
+
 # その種類だけが持つ設定の名前から、種類
 KINDS: dict[str, Any] = {
+    "capped": CappedPreset,
     "games": ParallelPreset,
     "kappa": StreamPreset,
     "layer_norm": ReplayPreset,
