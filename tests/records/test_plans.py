@@ -56,7 +56,7 @@ def test_arm_was_run_as_its_plan_says(plan, arm):
         seeds[: len(runs)] if plan in UNFINISHED else seeds
     )
     evaluated = {"06_persistence": 1, "07_clinic": 20}.get(plan, 100)
-    evaluated = 20 if plan.startswith("08_") else evaluated
+    evaluated = 20 if plan.startswith(("05_budget", "08_")) else evaluated
     assert preset.evaluation_episodes == evaluated
     assert all(len(run["evaluation"]) == evaluated for run in runs)
     if preset.steps:
