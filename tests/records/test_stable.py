@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from by_hand import clopper_pearson, fisher, holm, middle_mean, permutation_p
+from by_hand import clopper_pearson, exact_p, fisher, holm, middle_mean, permutation_p
 from notebooks import printed, tables
 from rlbook_helpers.experiments.presets import PRESETS
 from rlbook_helpers.experiments.records import load_records, read
@@ -175,17 +175,34 @@ def test_survival_and_drawdown():
     assert [line for line in said if line not in TEXT] == []
 
 
-def test_biases_of_three_settings():
-    for env_id, (_, low, high, last) in RECORDS.items():
-        wanted = []
-        for name in (low[-1], high, last):
-            ends = np.array([run["checkpoints"][-1] for run in runs_of(name)])
-            wanted.append(middle_mean(ends[:, 2] - ends[:, 3]))
-        shown = found(
-            rf"{env_id}: 一歩 γ = 0.99 で (\S+), 一歩 γ = 0.995 で (\S+), "
-            r"三歩 γ = 0.995 で (\S+)"
-        )
-        assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.51)
+def test_three_steps_and_capped_targets():
+    names = ("ridge_lander/n1_gamma995", "ridge_lander/n3_gamma995", "capped/capped")
+    one, three, capped = map(runs_of, names)
+
+    def bias(runs):
+        ends = np.array([run["checkpoints"][-1] for run in runs])
+        return ends[:, 2] - ends[:, 3]
+
+    solved = [int((evaluations(runs) >= 200).sum()) for runs in (one, three, capped)]
+    p = holm([fisher(solved[1], 8, solved[0], 8), exact_p(bias(one), bias(three))])
+    shown = found(r"一歩と三歩: 解けた数 p (.*), かたより p (.*)")
+    assert all(same_p(text, value) for text, value in zip(shown, p))
+    k, *shown = found(
+        r"頭打ちの一歩: (\d) / 8, かたより (\S+), 報酬の合計 (\S+) から (\S+)"
+    )
+    assert int(k) == solved[2]
+    values = bias(capped), evaluations(one), evaluations(capped)
+    wanted = [middle_mean(x) for x in values]
+    assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.51)
+    p = holm(
+        [
+            fisher(solved[2], 8, solved[0], 8),
+            exact_p(bias(capped), bias(one)),
+            exact_p(evaluations(capped), evaluations(one)),
+        ]
+    )
+    shown = found(r"一歩と比べて: 解けた数 p (.*), かたより p (.*), 報酬の合計 p (.*)")
+    assert all(same_p(text, value) for text, value in zip(shown, p))
 
 
 def test_presets_differ_in_environment_and_steps_only():
