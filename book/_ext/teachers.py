@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
 TEACHERS = "book/teachers"
@@ -20,6 +21,18 @@ def chapters(env) -> Iterator[tuple[str, nodes.document]]:
         yield page, env.get_doctree(page)
 
 
+def text_of(caption: nodes.caption, env) -> str:
+    """Its words, with the numbers of the equations that it refers to, which are not resolved yet."""
+    caption = caption.deepcopy()
+    for reference in list(caption.findall(addnodes.pending_xref)):
+        if reference["reftype"] == "eq":
+            page, _ = env.get_domain("math").equations[reference["reftarget"]]
+            place = nodes.make_id(f"equation-{reference['reftarget']}")
+            number = env.toc_fignumbers[page]["displaymath"][place]
+            reference.replace_self(nodes.Text(f"({'.'.join(map(str, number))})"))
+    return caption.astext()
+
+
 def figures(app) -> nodes.bullet_list:
     """The drawings of all chapters, small, with their captions; a click opens the SVG."""
     shown = nodes.bullet_list(classes=["drawings"])
@@ -31,7 +44,7 @@ def figures(app) -> nodes.bullet_list:
                 label = nodes.Text(f"図 {'.'.join(map(str, number))}")
                 place = figure["ids"][0]
                 link = make_refnode(app.builder, TEACHERS, page, place, label)
-                caption = next(figure.findall(nodes.caption)).astext()
+                caption = text_of(next(figure.findall(nodes.caption)), app.env)
                 picture = image.deepcopy()
                 picture["width"] = "300px"
                 words = nodes.paragraph("", "", link, nodes.Text(f" {caption}"))

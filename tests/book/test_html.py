@@ -207,6 +207,7 @@ def test_teachers_find_all_drawings_and_exercises(soups):
     }
     offered = page.select(".all-figures a.image-reference")
     assert {Path(a["href"]).name for a in offered} == drawn
+    assert "eq-" not in page.text, "captions give the numbers of equations"
     titles = {
         title.contents[0].strip()
         for soup in chapters
