@@ -3,8 +3,10 @@
 A solution is a section 解答 of an exercise: prose, formulas and one code cell tagged hide-cell.
 JupyterLab folds it by its heading. On the pages, move the prose into the <details> that MyST-NB puts
 around the cell, and drop the heading. Label code tagged hide-input as drawing, checking or setup, and a long
-output tagged hide-output as a listing, a plan or a table.
+output tagged hide-output as a plan, a table, or the listing of what show_source is called with.
 """
+
+import re
 
 from docutils import nodes
 from sphinx.errors import ExtensionError
@@ -14,9 +16,10 @@ SOLUTION = "解答"
 DRAWS = "図のコード"
 CHECKS = "確かめるコード"
 SETUP = "準備のコード"
-LISTING = "コード"
+LISTING = "{}のコード"
 PLAN = "計画"
 TABLE = "表"
+SHOWN = re.compile(r"show_source\((?:[a-z]\w*\.)*([\w.]+)\)")  # without the modules
 
 
 class FoldSolutions(SphinxTransform):
@@ -63,8 +66,10 @@ class NameFoldedCode(SphinxTransform):
                     name = SETUP
                 elif mode == "output":
                     name = PLAN if "show_plan(" in code else TABLE
-                    name = LISTING if "show_source(" in code else name
-                cell["prompt_show"], cell["prompt_hide"] = name, f"{name}をたたむ"
+                    if shown := SHOWN.findall(code):
+                        name = LISTING.format("と ".join(f"{item} " for item in shown))
+                cell["prompt_hide"] = f"{name}をたたむ"
+                cell["prompt_show"] = f"{name}を見る" if mode == "output" else name
 
 
 def setup(app) -> dict:
