@@ -28,6 +28,8 @@ STYLE = ROOT / "tools" / "pdf.css"
 SCREEN = ".headerlink, .copybtn, .quiz-hint, .toctree-wrapper, script"
 # Of code, keywords, strings and comments keep their colours
 PLAIN = ".highlight pre span:not([class^=k], [class^=s], [class^=c])"
+# What has at most so many lines or rows stays on one page.
+WHOLE = 30
 # Ready to be printed: formulas set, pictures there
 READY = """async () => {
     await MathJax.startup.promise;
@@ -73,6 +75,10 @@ def printable(page: str, pages: list[str]) -> bs4.Tag:
         token.unwrap()  # a tagged PDF has an object for each
     for fold in article.find_all("details"):
         fold["open"] = ""
+    for block in article.find_all(["pre", "table"]):
+        rows = block.find_all("tr") or block.get_text().strip().split("\n")
+        if len(rows) <= WHOLE:
+            block["class"] = [*block.get("class", []), "whole"]
     for tag in article.find_all(id=True):
         tag["id"] = place(page, tag["id"])
     for link in article.find_all("a", href=True):

@@ -39,6 +39,13 @@ def test_page_is_unfolded_and_its_links_lead_within_the_document():
     assert source.count('<span class="k">') == len(page.select(".highlight .k"))
 
 
+def test_short_listings_stay_on_one_page_and_long_ones_do_not():
+    listings = pdf.printable("chapters/07_clinic", PAGES).select("pre")
+    whole = [pre.text.strip().count("\n") < pdf.WHOLE for pre in listings]
+    assert whole == ["whole" in pre.get("class", []) for pre in listings]
+    assert any(whole) and not all(whole)
+
+
 def test_page_numbers_are_read_from_a_tree_of_pages():
     tree = b"""
 1 0 obj
