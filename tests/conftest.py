@@ -17,6 +17,19 @@ from browser import launch  # tools/browser.py
 from built import HTML
 
 NO_BROWSER = "no Chromium or Chrome found"
+# What Firefox does not find on a machine without a screen: a fine pointer that hovers
+MOUSE = {"ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--browser", choices=["chromium", "firefox"], default="chromium")
+
+
+def pytest_runtest_setup(item):
+    """Skip under Firefox what only Chromium can do."""
+    only = item.get_closest_marker("chromium")
+    if only and item.config.getoption("browser") == "firefox":
+        pytest.skip(f"only Chromium {only.args[0]}")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -27,10 +40,14 @@ def one_blas_thread():
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser(request):
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        browser = launch(playwright)
+        firefox = request.config.getoption("browser") == "firefox"
+        if firefox:
+            browser = playwright.firefox.launch(firefox_user_prefs=MOUSE)
+        else:
+            browser = launch(playwright)
         if browser is None:
             refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
             refuse(NO_BROWSER)

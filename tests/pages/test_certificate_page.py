@@ -40,7 +40,7 @@ def test_certificate_fits_and_is_accessible(width, scheme, path, browser):
     size = {"width": width, "height": 800}
     with watched_tab(browser, viewport=size, color_scheme=scheme) as tab:
         tab.goto(path.as_uri())
-        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
         options = {"resultTypes": ["violations"]}
         if scheme == "dark":  # other rules see no colours
             options["runOnly"] = ["color-contrast", "link-in-text-block"]
@@ -49,7 +49,7 @@ def test_certificate_fits_and_is_accessible(width, scheme, path, browser):
         # each seed has a line in the figure, or a reason in the table
         assert tab.locator("polyline").count() == 19
         assert tab.locator("tbody tr").count() == 20
-        assert tab.asked == [path.as_uri()] and not tab.troubles
+        assert set(tab.asked) <= {path.as_uri()} and not tab.troubles
 
 
 def test_certificate_is_printed_on_white(path, browser):

@@ -256,6 +256,7 @@ def test_on_paper_solutions_are_unfolded(chapter):
     chapter.emulate_media(media="screen")
 
 
+@pytest.mark.chromium("prints into a file")
 def test_pdf_is_made_of_the_unfolded_page(tab):
     tab.goto(address(f"chapters/{CHAPTERS[0]}"))
     tab.pdf()

@@ -143,7 +143,10 @@ def test_punctuation_stays_with_its_formula(visit):
 
 # On a phone
 
+mobile = pytest.mark.chromium("shows a page as a phone does")
 
+
+@mobile
 def test_contents_close_when_a_section_is_chosen(visit):
     tab = visit("chapters/02_before_dqn", 360, has_touch=True, is_mobile=True)
     tab.locator("button.secondary-toggle").tap()
@@ -151,6 +154,7 @@ def test_contents_close_when_a_section_is_chosen(visit):
     assert tab.locator("dialog[open]").count() == 0
 
 
+@mobile
 def test_first_tap_shows_the_card_second_opens_the_glossary(visit):
     tab = visit("chapters/02_before_dqn", 360, has_touch=True, is_mobile=True)
     link = tab.locator("article a[aria-description]:visible").first

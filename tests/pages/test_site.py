@@ -10,6 +10,7 @@ from built import HTML, PAGES, settle, show_pictures
 
 
 @pytest.mark.alone
+@pytest.mark.chromium("slows its processor down")
 def test_largest_page_is_fast_on_a_slow_phone(browser, server):
     largest = max(PAGES, key=lambda page: (HTML / f"{page}.html").stat().st_size)
     """Its text is shown within a second."""
