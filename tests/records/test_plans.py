@@ -24,7 +24,7 @@ PLANS = {
 }
 # Tuning that was stopped when its rule could no longer be met
 UNFINISHED = ("05_tuning_bare", "05_tuning_choice", "05_tuning_average")
-UNFINISHED += ("05_tuning_steps", "05_tuning_steps_lander")
+UNFINISHED += ("05_tuning_steps", "05_tuning_steps_lander", "05_budget_lander")
 ARMS = [
     (plan, arm)
     for plan in PLANS
