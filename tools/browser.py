@@ -2,8 +2,7 @@
 
 import shutil
 
-# The first has no windows to draw, and takes a fifth less time for a page.
-NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def launch(playwright):
