@@ -61,7 +61,9 @@ document.addEventListener("DOMContentLoaded", () =>
     formula.before(line);
     line.append(open, formula, close);
     if (open) line.previousSibling.data = line.previousSibling.data.slice(0, -1);
-    if (close) line.nextSibling.data = line.nextSibling.data.slice(close.length);
+    if (!close) return;
+    line.nextSibling.data = line.nextSibling.data.slice(close.length);
+    line.after(document.createElement("wbr")); // between two of them Firefox would not break
   }));
 
 // A formula that is too long for a phone gets smaller letters.
