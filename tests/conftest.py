@@ -17,8 +17,12 @@ from browser import launch  # tools/browser.py
 from built import HTML
 
 NO_BROWSER = "no Chromium or Chrome found"
-# What Firefox does not find on a machine without a screen: a fine pointer that hovers
-MOUSE = {"ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6}
+# Firefox as Chromium is tested: with a mouse, and bars for scrolling that take no room
+SETTINGS = {
+    "ui.primaryPointerCapabilities": 6,
+    "ui.allPointerCapabilities": 6,
+    "ui.useOverlayScrollbars": 1,
+}
 
 
 def pytest_addoption(parser):
@@ -45,7 +49,7 @@ def browser(request):
     with sync_api.sync_playwright() as playwright:
         firefox = request.config.getoption("browser") == "firefox"
         if firefox:
-            browser = playwright.firefox.launch(firefox_user_prefs=MOUSE)
+            browser = playwright.firefox.launch(firefox_user_prefs=SETTINGS)
         else:
             browser = launch(playwright)
         if browser is None:
