@@ -108,11 +108,6 @@ def shorten(tab, kept: str) -> None:
     )
 
 
-def skip_formulas(tab) -> None:
-    """The pages to come do not typeset formulas, which takes half the time of a chapter."""
-    tab.route("**/mathjax/*.js", lambda route: route.fulfill(body=""))
-
-
 def settle(tab) -> None:
     """Wait for scripts in the next frame, then for transitions.
 

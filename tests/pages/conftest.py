@@ -5,7 +5,7 @@ import functools
 
 import pytest
 
-from built import HTML, address, serve, settle, shorten, skip_formulas, watched_tab
+from built import HTML, address, serve, settle, shorten, watched_tab
 
 FIGURES = {  # with the page where each is tested
     "pole": "book/index",
@@ -44,13 +44,13 @@ LIVE = "figure[class*='live-'], figure[class*='live-'] ~ details, a[data-live]"
 def visit(browser):
     """Open a page for this kind of reader; the same page and reader share one tab.
 
-    `short`: of its text nothing but the live figures. Without other wishes formulas are not typeset, and
-    figures do not move, which takes the time of the other tests.
+    `short`: of its text nothing but the live figures. Without other wishes figures do not move, which takes
+    the time of the other tests.
     """
     with contextlib.ExitStack() as stack:
 
         @functools.cache
-        def tab_of(page, short, formulas, **reader):
+        def tab_of(page, short, **reader):
             usual = {
                 "viewport": {"width": 1280, "height": 800},
                 "reduced_motion": "reduce",
@@ -58,13 +58,11 @@ def visit(browser):
             tab = stack.enter_context(watched_tab(browser, **usual | reader))
             if short:
                 shorten(tab, LIVE)
-            if not formulas:
-                skip_formulas(tab)
             tab.goto(address(page))
             return tab
 
-        def open_page(page, width=1280, short=False, formulas=False, **reader):
-            tab = tab_of(page, short, formulas, **reader)
+        def open_page(page, width=1280, short=False, **reader):
+            tab = tab_of(page, short, **reader)
             if tab.viewport_size["width"] != width:
                 tab.set_viewport_size({"width": width, "height": 800})
                 settle(tab)

@@ -26,7 +26,7 @@ BROKEN = """() => [...document.querySelectorAll("article table code")]
 
 @pytest.mark.parametrize("page", ["book/notation", "chapters/07_clinic"])
 def test_names_in_tables_stay_whole(visit, page):
-    tab = visit(page, formulas=True)
+    tab = visit(page)
     wait_for_formulas(tab)
     for _ in widths(tab, 1280, 360):
         assert tab.locator("article table code").count() > 3
@@ -34,7 +34,7 @@ def test_names_in_tables_stay_whole(visit, page):
 
 
 def test_table_of_symbols_fits_a_phone(visit):
-    tab = visit("book/notation", 360, formulas=True)
+    tab = visit("book/notation", 360)
     wait_for_formulas(tab)
     wide = tab.evaluate(
         """[...document.querySelectorAll("article table")]
@@ -130,7 +130,7 @@ def test_links_and_code_differ_in_colour(visit, scheme):
 
 
 def test_punctuation_stays_with_its_formula(visit):
-    tab = visit("chapters/02_before_dqn", 360, formulas=True)
+    tab = visit("chapters/02_before_dqn", 360)
     wait_for_formulas(tab)
     apart = """() => [...document.querySelectorAll("article .one-line")]
         .filter((e) => e.checkVisibility() && e.getClientRects().length > 1).map((e) => e.textContent)"""

@@ -12,7 +12,6 @@ from built import (
     set_scheme,
     settle,
     shorten,
-    skip_formulas,
     wait_for_formulas,
     watched_tab,
     weekly,
@@ -28,8 +27,8 @@ RIGHT = [[answer.right for answer in question.answers] for question in QUESTIONS
 def opened(browser):
     with watched_tab(browser) as tab:
         shorten(tab, ".quiz")
-        skip_formulas(tab)
         tab.goto(address(PAGE))
+        wait_for_formulas(tab)
         yield tab
         assert tab.troubles == []
 
@@ -134,9 +133,6 @@ def test_right_and_wrong_have_words_and_marks(page):
 
 @pytest.mark.parametrize("scheme", ["light", weekly("dark")])
 def test_answered_quiz_is_accessible(page, scheme):
-    """The last test, because it typesets the formulas."""
-    page.unroute_all()
-    page.reload()
     set_scheme(page, scheme)
     wait_for_formulas(page)
     for number, _ in turned(page):
