@@ -19,27 +19,24 @@ class CappedAgent(StableDQNAgent):
         super().__init__(**options)
         self.largest = np.inf
         self.rewards: list[float] = []  # いまのエピソードの報酬
-        self.next_state = np.empty(0)
 
     def remember(self, state, action, reward, next_state, done) -> None:
         """遷移を覚えます。エピソードが終わったら、その収益を数えます。"""
-        if not np.array_equal(state, self.next_state):
+        if not np.array_equal(state, self.n_step_returns.last_state):
             self.end_episode()  # 前のエピソードは、打ち切られました
         super().remember(state, action, reward, next_state, done)
         self.rewards.append(float(reward))
-        self.next_state = np.array(next_state)
         if done:
             self.end_episode()
 
     def end_episode(self) -> None:
         """エピソードのどの状態からの収益も、後ろから求めて、最大値に加えます。"""
-        returns, following = [], 0.0
+        returns = [] if np.isinf(self.largest) else [self.largest]
+        following = 0.0
         for reward in reversed(self.rewards):
             following = reward + self.gamma * following
             returns.append(following)
-        if returns:
-            seen = [] if np.isinf(self.largest) else [self.largest]
-            self.largest = max(returns + seen)
+        self.largest = max(returns, default=self.largest)
         self.rewards = []
 
     def get_loss(

@@ -40,13 +40,14 @@ def test_certificate_fits_and_is_accessible(width, scheme, path, browser):
     size = {"width": width, "height": 800}
     with watched_tab(browser, viewport=size, color_scheme=scheme) as tab:
         tab.goto(path.as_uri())
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
         found = Axe().run(tab, options={"resultTypes": ["violations"]}).response
         assert [violation["id"] for violation in found["violations"]] == []
         # each seed has a line in the figure, or a reason in the table
         assert tab.locator("polyline").count() == 19
         assert tab.locator("tbody tr").count() == 20
-        assert set(tab.asked) <= {path.as_uri()} and not tab.troubles
+        # Firefox does not tell what it asks of files
+        assert tab.asked in ([path.as_uri()], []) and not tab.troubles
 
 
 def test_certificate_is_printed_on_white(path, browser):
