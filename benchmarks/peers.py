@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from literal import LiteralAgent
 from rlbook_helpers import evaluate, train
 from rlbook_helpers.experiments.plans import parse_seeds, parse_settings
-from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.preset import Preset
 from rlbook_helpers.experiments.sweeps import run_seed, sweep, versions
 from rlbook_helpers.experiments.tasks import TruncationEnds
 from rlbook_helpers.fused import relu_mlp

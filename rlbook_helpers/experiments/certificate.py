@@ -24,7 +24,7 @@ from rlbook_helpers.experiments import records
 from rlbook_helpers.experiments.certificate_page import Results, render
 from rlbook_helpers.experiments.checkpoints import EPISODES
 from rlbook_helpers.experiments.files import explained, locked
-from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.preset import Preset
 from rlbook_helpers.experiments.sweeps import sweep, versions
 from rlbook_helpers.training import evaluate, train
 

@@ -1,6 +1,7 @@
 """学習の途中で、貪欲な方策と、価値の見積もりを測ります。"""
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import gymnasium as gym
@@ -51,7 +52,7 @@ def measure(env: gym.Env, agent: DQNAgent, *, step: int, seed: int) -> Checkpoin
 
 
 class Checkpoints:
-    """train の on_step。every ステップごとに測って points に残します。
+    """train の on_step。every ステップごとに measure で測って points に残します。
 
     別の環境で測るので、学習の乱数も結果も、測らないときと変わりません。
 
@@ -67,13 +68,14 @@ class Checkpoints:
     def __init__(self, agent: DQNAgent, env: gym.Env, *, every: int, seed: int):
         self.agent, self.env = agent, env
         self.every, self.seed = checks.integer("every", every, 1), seed
-        self.points: list[Checkpoint] = []
+        self.measure: Callable[..., tuple[float, ...]] = measure
+        self.points: list[tuple[float, ...]] = []
         self.seconds = 0.0  # 測るのにかかった時間
 
     def __call__(self, step: int, ended: bool) -> None:
         """step が every の倍数なら測ります。"""
         if step % self.every == 0:
             start = time.perf_counter()
-            point = measure(self.env, self.agent, step=step, seed=self.seed)
+            point = self.measure(self.env, self.agent, step=step, seed=self.seed)
             self.points.append(point)
             self.seconds += time.perf_counter() - start

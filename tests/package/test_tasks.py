@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from by_hand import best_and_random
-from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.preset import Preset
 from rlbook_helpers.experiments.tasks import (
     CombinationLock,
     OnlyTheGoal,

@@ -14,7 +14,7 @@ pytest.importorskip("Box2D")  # the plan makes a LunarLander
 from by_hand import best_and_random
 from rlbook_helpers import evaluate
 from rlbook_helpers.experiments.plans import load_plan
-from rlbook_helpers.experiments.presets import Preset
+from rlbook_helpers.experiments.preset import Preset
 
 PLANS = Path(__file__).resolve().parents[2] / "chapters/plans"
 PLAN = load_plan(PLANS / "05_transfer.toml")
