@@ -74,8 +74,8 @@ bench: venv ## 学習の速さを、倒立振子と月面着陸で比べる (ARG
 	@$(BIN)/python benchmarks/run.py --env LunarLander-v3 --out _build/bench_lander.json $(ARGS)
 
 # Repeat no run that is in chapters/data/runs. PLAN selects a plan of chapters/plans, ARM an arm of it.
-# benchmarks/peers.py records the runs of other programs (05_peers, 05_search).
-PLANS = $(filter-out %/05_peers.toml %/05_search.toml %/seeds.toml,$(wildcard chapters/plans/*.toml))
+# benchmarks/peers.py records the runs of other programs (05_peers, 05_further, 05_search).
+PLANS = $(filter-out %/05_peers.toml %/05_further.toml %/05_search.toml %/seeds.toml,$(wildcard chapters/plans/*.toml))
 
 experiments: venv ## 実験の記録を作る (PLAN=05_diagnosis や ARM=double で一部だけ。できているものは飛ばす)
 	@$(BIN)/python -m rlbook_helpers.experiments plan $(or $(PLAN:%=chapters/plans/%.toml),$(PLANS)) \

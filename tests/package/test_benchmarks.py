@@ -1,6 +1,7 @@
 """The benchmarks, with little work. test_speed.py tests `run.py`."""
 
 import dataclasses
+import hashlib
 import json
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 import jobs
 import measuring
 import peers
+import programs
 from rlbook_helpers.experiments import records
 from rlbook_helpers.experiments.__main__ import main
 from rlbook_helpers.experiments.plans import list_settings
@@ -120,11 +122,11 @@ PEERS = peers.read_plan("05_peers")
 
 
 def run_peer(kind, options):
-    return peers.run(peers.Contestant(kind, options), 3, checkpoint_steps=100)
+    return programs.run(programs.Contestant(kind, options), 3, checkpoint_steps=100)
 
 
 def test_plan_lists_the_contestants():
-    assert {name for kind in peers.RUN for name in PEERS[kind]} == {
+    assert set(peers.contestants_of(PEERS)) == {
         *("stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl")
     }
 
@@ -132,10 +134,10 @@ def test_plan_lists_the_contestants():
 def test_records_name_what_the_plan_writes_out():
     """As presets, in the records of 2026."""
     folder = peers.PLANS.parent / "data/runs/05_peers"
-    for kind in peers.RUN:
-        for name, options in PEERS[kind].items():
+    for kind in programs.RUN:
+        for name, options in PEERS.get(kind, {}).items():
             settings, _ = records.read(folder / f"{name}.jsonl")
-            wanted = peers.Contestant(kind, options)
+            wanted = programs.Contestant(kind, options)
             assert peers.recorded(PEERS, **settings) == wanted
 
 
@@ -159,7 +161,7 @@ def test_policy_of_stable_baselines3_equals_its_predict():
     dqn = pytest.importorskip("stable_baselines3").DQN
     env = gym.make("CartPole-v1")
     model = dqn("MlpPolicy", env, seed=0, policy_kwargs={"net_arch": [12, 8]})
-    policy = peers.greedy_policy(model.q_net)
+    policy = programs.greedy_policy(model.q_net)
     states = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
     wanted, _ = model.predict(states, deterministic=True)
     assert [policy(state) for state in states] == wanted.tolist()
@@ -206,6 +208,77 @@ def test_stable_baselines3_falls_and_averages_as_the_plan_says(monkeypatch):
     np.testing.assert_allclose(mean, np.mean(weights[-10:], axis=0), rtol=1e-5)
 
 
+def test_environment_and_interval_are_those_of_the_contestant():
+    pytest.importorskip("stable_baselines3")
+    options = {"steps": 110, "checkpoint_steps": 55, "env_id": "Acrobot-v1"}
+    run = run_peer("stable_baselines3", options)
+    assert [point[0] for point in run["checkpoints"]] == [55, 110]
+    assert -500 <= min(run["evaluation"]) and max(run["evaluation"]) < 0
+
+
+def test_script_of_another_hash_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    (tmp_path / "pqn.py").write_text("raise SystemExit")
+    monkeypatch.setenv("CLEANRL", str(tmp_path))
+    plan = peers.contestants_of(peers.read_plan("05_further"))
+    with pytest.raises(ValueError, match="not the file of the plan"):
+        programs.run(plan["cleanrl_pqn"], 0, checkpoint_steps=100)
+
+
+SCRIPT = """
+import gymnasium as gym
+import torch
+import tyro
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Args:
+    def __init__(self, seed, cuda):
+        self.seed = seed
+
+
+if __name__ == "__main__":
+    torch.manual_seed(tyro.cli(Args).seed)
+    writer = SummaryWriter("runs/")
+    envs = gym.vector.SyncVectorEnv([lambda: gym.make("CartPole-v1")])
+    q_network = torch.nn.Linear(4, 2)
+    envs.reset(seed=0)
+    ends = 0
+    for global_step in range(1, 101):
+        _, reward, terminated, _, infos = envs.step([0])
+        ends += terminated[0]
+        assert reward[0] == 1 and "final_info" not in infos
+        print(global_step)
+        writer.add_scalar("charts/SPS", 0, global_step)
+    assert ends > 8  # no step is lost to a reset
+"""
+
+
+def test_script_runs_as_it_is_and_is_measured(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    (tmp_path / "pqn.py").write_text(SCRIPT)
+    monkeypatch.setenv("CLEANRL", str(tmp_path))
+    options = {"file": "pqn.py", "steps": 100, "commit": ""}
+    options["sha256"] = hashlib.sha256(SCRIPT.encode()).hexdigest()
+    contestant = programs.Contestant("cleanrl", options)
+    run = programs.run(contestant, 3, checkpoint_steps=10)
+    assert [step for step, _ in run["checkpoints"]] == [60, 70, 80, 90, 100]
+    assert run["steps"] == 100 and len(run["evaluation"]) == 100
+    assert capsys.readouterr().out == ""
+
+
+def test_rejax_trains_and_is_measured_with_the_settings_of_the_plan():
+    pytest.importorskip("rejax")
+    plan = peers.contestants_of(peers.read_plan("05_further"))
+    options = plan["rejax_pqn"].options | {"steps": 10_240}
+    contestant = programs.Contestant("rejax", options)
+    run = programs.run(contestant, 3, checkpoint_steps=2_048)
+    steps = [2_048, 4_096, 6_144, 8_192, 10_240]
+    assert [step for step, _ in run["checkpoints"]] == steps
+    again = programs.run(contestant, 3, checkpoint_steps=2_048)
+    assert run["evaluation"] == again["evaluation"]
+
+
 def test_search_draws_the_same_settings_from_the_values():
     plan = peers.read_plan("05_search")
     drawn = peers.contestants_of(plan)
@@ -228,7 +301,7 @@ def test_peers_skip_recorded_seeds_and_report_failures(monkeypatch, tmp_path, ca
     monkeypatch.setattr(sys, "argv", [*command, "5"])
     assert peers.main() == 0
     assert path.read_bytes() == before
-    monkeypatch.setitem(peers.RUN, "literal", lambda *_: 1 / 0)
+    monkeypatch.setitem(programs.RUN, "literal", lambda *_: 1 / 0)
     monkeypatch.setattr(sys, "argv", [*command, "5-6"])
     assert peers.main() == 1
     assert "oreilly シード 6: ZeroDivisionError" in capsys.readouterr().err

@@ -19,7 +19,7 @@ USES = tomllib.loads((CHAPTERS / "plans/seeds.toml").read_text("utf-8"))["use"]
 PLANS = {
     path.stem: load_plan(path)
     for path in sorted((CHAPTERS / "plans").glob("*.toml"))
-    if path.stem not in ("seeds", "05_peers", "05_search")
+    if path.stem not in ("seeds", "05_peers", "05_further", "05_search")
     and (DATA / "runs" / path.stem).exists()  # else announced, and not run yet
 }
 # Tuning that was stopped when its rule could no longer be met
