@@ -46,7 +46,7 @@ def test_one_thing_has_its_names(index):
     assert {"割引係数", "γ", "gamma", "ガンマ", "discount factor"} <= names["割引率"]
     assert {"リターン", "累積報酬"} <= names["収益"]
     assert {"π", "policy"} <= names["方策"]
-    assert names["アムダールの法則"] and names["Adam"] == {"Adam"}
+    assert names["アムダールの法則"] and names["Adam"] == {"Adam", "アダム"}
     single = {name for group in names.values() for name in group if len(name) == 1}
     assert not [name for name in single if name.isascii()]  # s, a and r are no names
 
