@@ -28,8 +28,9 @@ STYLE = ROOT / "tools" / "pdf.css"
 SCREEN = ".headerlink, .copybtn, .quiz-hint, .toctree-wrapper, script"
 # Of code, keywords, strings and comments keep their colours
 PLAIN = ".highlight pre span:not([class^=k], [class^=s], [class^=c])"
-# What has at most so many lines or rows stays on one page.
+# What has at most so many lines stays on one page; a row of a table takes one for each 60 letters.
 WHOLE = 30
+FITS = 90  # letters of a line of code
 # Ready to be printed: formulas set, pictures there
 READY = """async () => {
     await MathJax.startup.promise;
@@ -77,8 +78,11 @@ def printable(page: str, pages: list[str]) -> bs4.Tag:
         fold["open"] = ""
     for block in article.find_all(["pre", "table"]):
         rows = block.find_all("tr") or block.get_text().strip().split("\n")
-        if len(rows) <= WHOLE:
+        long = len(block.get_text()) // 60 if block.name == "table" else 0
+        if len(rows) + long <= WHOLE:
             block["class"] = [*block.get("class", []), "whole"]
+    for block in article.select(".highlight pre"):
+        hang(block)
     for tag in article.find_all(id=True):
         tag["id"] = place(page, tag["id"])
     for link in article.find_all("a", href=True):
@@ -93,6 +97,20 @@ def printable(page: str, pages: list[str]) -> bs4.Tag:
             link.unwrap()  # a download of the site, a picture at its full size
     article["id"] = place(page)
     return article
+
+
+def hang(block: bs4.Tag) -> None:
+    """What wraps of a long line of code hangs below its beginning, as code_lines.js does on a screen."""
+    lines = block.decode_contents().splitlines(keepends=True)
+    for k, line in enumerate(lines):
+        code = bs4.BeautifulSoup(line, "html.parser").get_text()
+        if len(code) > FITS:
+            depth = min(len(code) - len(code.lstrip()), 12) + 2
+            lines[k] = f'<span class="line" style="--depth: {depth}ch">{line}</span>'
+            block["class"] = ["wrapped", *block.get("class", [])]
+    if "wrapped" in block.get("class", []):
+        block.clear()
+        block.append(bs4.BeautifulSoup("".join(lines), "html.parser"))
 
 
 def contents(articles: dict[str, bs4.Tag]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlencode
 
 from docutils import nodes
+from markupsafe import Markup
 from sphinx import addnodes
 from sphinx.util import docname_join
 
@@ -44,12 +45,13 @@ def tell(app, pagename, templatename, context, doctree) -> None:
     line = lines(app.env)
     context["prev_line"], context["next_line"] = line.get(before), line.get(after)
     context["minutes"] = minutes().get(PurePosixPath(pagename).name)
+    title = Markup(context["title"]).striptags()
     context["report"] = (
-        f"ページ：{context['title']}（{pagename}）\n"
+        f"ページ：{title}（{pagename}）\n"
         f"節：\n版：{version(Path(app.env.doc2path(pagename)))}\nまちがい："
     )
     if repository := address("REPOSITORY_URL"):
-        words = {"title": f"まちがい：{context['title']}", "body": context["report"]}
+        words = {"title": f"まちがい：{title}", "body": context["report"]}
         context["report_url"] = f"{repository}/issues/new?{urlencode(words)}"
 
 
