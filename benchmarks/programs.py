@@ -225,12 +225,14 @@ def run_cleanrl(options: dict, checkpoint_steps: int, seed: int) -> dict:
         "torch.utils.tensorboard": SimpleNamespace(SummaryWriter=Writer),
     }
     start = time.perf_counter()
+    sys.modules.update(stubs)  # mock.patch.dict would forget what the script imports
     with (
-        mock.patch.dict(sys.modules, stubs),
         mock.patch("gymnasium.vector.SyncVectorEnv", SameStep),
         contextlib.redirect_stdout(io.StringIO()),
     ):
         left = runpy.run_path(str(script), run_name="__main__")
+    for name in stubs:
+        del sys.modules[name]
     seconds += time.perf_counter() - start
     network, steps = left["q_network"], left["global_step"]
     return result(seed, steps, seconds, checkpoints, policy(network))

@@ -242,6 +242,7 @@ if __name__ == "__main__":
     writer = SummaryWriter("runs/")
     envs = gym.vector.SyncVectorEnv([lambda: gym.make("CartPole-v1")])
     q_network = torch.nn.Linear(4, 2)
+    torch.optim.RAdam(q_network.parameters())  # imports more of PyTorch
     envs.reset(seed=0)
     ends = 0
     for global_step in range(1, 101):
@@ -262,6 +263,8 @@ def test_script_runs_as_it_is_and_is_measured(tmp_path, monkeypatch, capsys):
     options["sha256"] = hashlib.sha256(SCRIPT.encode()).hexdigest()
     contestant = programs.Contestant("cleanrl", options)
     run = programs.run(contestant, 3, checkpoint_steps=10)
+    again = programs.run(contestant, 3, checkpoint_steps=10)
+    assert run["evaluation"] == again["evaluation"]
     assert [step for step, _ in run["checkpoints"]] == [60, 70, 80, 90, 100]
     assert run["steps"] == 100 and len(run["evaluation"]) == 100
     assert capsys.readouterr().out == ""

@@ -197,7 +197,7 @@ class Rewind extends live.Figure {
     for (const sign of [-1, 0, 1]) {
       const named = sign ? `${sign > 0 ? "+" : "−"}` : "";
       text(`${named}${sign ? 12 : 0}°`, x(sign * maxAngle), top + tall + 17, colours.ink);
-      text(`${named}${sign ? 2 : 0}`, left - 6, y(sign * maxSpeed) + (sign > 0 ? 12 : 4), colours.ink, "end");
+      text(`${named}${sign ? 2 : 0}`, left - 6, y(sign * maxSpeed) + 4 + 8 * sign, colours.ink, "end");
     }
     text("棒の角度", x(0), top + tall + 35, colours.ink);
     context.save();

@@ -230,7 +230,7 @@ class RingFigure extends live.Figure {
     }
     context.textAlign = "center";
     const batch = this.taken.map((slot) => this.buffer.slots[slot]);
-    context.fillText(batch.length ? "取り出した順 →" : "取り出すと、角度がここに並びます", (left + right) / 2, bottom + 20);
+    context.fillText(batch.length ? "取り出した順 →" : "取り出すと、角度がここに並びます", (left + right) / 2, batch.length ? bottom + 20 : y(0) - 12);
     if (!batch.length) return;
     batch.forEach((value, k) => {
       const x = left + ((k + 0.5) / BATCH) * (right - left);
