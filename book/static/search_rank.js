@@ -5,8 +5,9 @@ const SearchRank = (() => {
   // How much a place counts: a heading, the title of the page, the definition of a term, the text, in it
   // lines of code; words side by side as in the query; a heading like the whole query.
   const HEADING = 3, PAGE = 1, DEFINITION = 4, TEXT = 2, CODE = 0.2, NEIGHBOURS = 1.5, SIMILAR = 1.5;
-  // まとめ or 参考文献, which each chapter has, and exercises say less than the sections of their own.
-  const EVERYWHERE = 0.5, EXERCISE = 0.8;
+  // まとめ or 参考文献, which each chapter has, exercises where none is asked for, and headings without a text
+  // say less than the sections of their own.
+  const EVERYWHERE = 0.5, EXERCISE = 0.8, BARE = 0.5;
 
   const { flat, reader, SOFT, OTHER_NAME } = SearchQuery;
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
@@ -32,7 +33,8 @@ const SearchRank = (() => {
     for (const s of sections) {
       s.length = s.text.length / mean;
       const isEverywhere = !s.isPage && sections.filter((other) => other.heading === s.heading).length > 2;
-      s.factor = isEverywhere ? EVERYWHERE : s.heading.startsWith("演習") ? EXERCISE : 1;
+      s.isExercise = s.heading.startsWith("演習");
+      s.factor = isEverywhere ? EVERYWHERE : s.isExercise ? EXERCISE : s.text ? 1 : BARE;
     }
     return sections;
   };
@@ -81,11 +83,12 @@ const SearchRank = (() => {
       }
       const concepts = all.filter((c) => c.found.size);
       const whole = sum(concepts.map((c) => c.value));
+      const asked = all.some((c) => c.words.some(({ word }) => word === "演習")) ? 1 / EXERCISE : 1;
       const score = (s, here) =>
         (sum(here.map((c) => c.value * c.found.get(s))) +
           NEIGHBOURS * neighbours(s, here) +
           SIMILAR * whole * similarity(s.heading, flat(query))) *
-        (sum(here.map((c) => c.value)) / whole) ** 2;
+        (sum(here.map((c) => c.value)) / whole) ** 2 * (s.isExercise ? asked : 1);
       const results = [...new Set(concepts.flatMap((c) => [...c.found.keys()]))].map((s) => {
         const here = concepts.filter((c) => c.found.has(s));
         return { page: s.page, section: s.section, concepts: here, score: score(s, here) };
