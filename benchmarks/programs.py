@@ -26,7 +26,7 @@ from literal import LiteralAgent
 from rlbook_helpers import evaluate, train
 from rlbook_helpers.experiments.plans import parse_settings
 from rlbook_helpers.experiments.preset import Preset
-from rlbook_helpers.experiments.sweeps import run_seed, versions
+from rlbook_helpers.experiments.sweeps import compact, run_seed, versions
 from rlbook_helpers.experiments.tasks import TruncationEnds
 from rlbook_helpers.fused import relu_mlp
 
@@ -51,8 +51,8 @@ def result(
         "seed": seed,
         "steps": steps,
         "seconds": round(seconds, 2),
-        "checkpoints": checkpoints,
-        "evaluation": scores(policy, episodes, 1_000_000 + seed, env_id),
+        "checkpoints": [compact(point) for point in checkpoints],
+        "evaluation": compact(scores(policy, episodes, 1_000_000 + seed, env_id)),
     }
 
 

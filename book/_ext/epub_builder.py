@@ -115,7 +115,8 @@ class UnfoldSolutions(OfTheBook):
 
     def run(self, **kwargs):
         for cell in self.document.findall(nodes.container):
-            if cell.get("hide_mode") == "all":  # the others are listings
+            tags = cell.get("cell_metadata", {}).get("tags", [])
+            if "hide-cell" in tags:  # the others are listings and tables
                 cell.insert(0, nodes.paragraph("", "解答", classes=["solution"]))
             cell.attributes.pop("hide_mode", None)
 

@@ -3,7 +3,8 @@
 A solution is a section 解答 of an exercise: prose, formulas and one code cell tagged hide-cell.
 JupyterLab folds it by its heading. On the pages, move the prose into the <details> that MyST-NB puts
 around the cell, and drop the heading. Label code tagged hide-input as drawing, checking or setup, and a long
-output tagged hide-output as a plan, a table, or the listing of what show_source is called with.
+output tagged hide-output as a plan, a table, or the listing of what show_source is called with; a table
+tagged both folds with its code.
 """
 
 import re
@@ -58,6 +59,8 @@ class NameFoldedCode(SphinxTransform):
         for cell in self.document.findall(nodes.container):
             mode, metadata = cell.get("hide_mode"), cell.get("cell_metadata", {})
             named = "code_prompt_show" in metadata.get("mystnb", {})
+            if mode == "input+output":
+                cell["hide_mode"] = "all"  # one fold, not two
             if mode in ("input", "output") and not named:
                 code, name = cell.children[0].astext(), CHECKS
                 if "figure" in metadata.get("mystnb", {}):

@@ -46,8 +46,8 @@ def run_seed(preset: Any, seed: int) -> dict:
         "returns": _curve(record.returns, preset.curve_interval)[
             : 10 if points else None
         ],
-        "checkpoints": [_compact(point) for point in points],
-        "evaluation": _compact(evaluation.tolist()),
+        "checkpoints": [compact(point) for point in points],
+        "evaluation": compact(evaluation.tolist()),
     }
 
 
@@ -76,15 +76,16 @@ def processor() -> str:
 def _curve(returns: list[float], interval: int) -> list[float]:
     """報酬の合計を、interval 個ずつの平均にします。余りの出る終わりは、残しません。"""
     if interval == 1:
-        return _compact(returns)
+        return compact(returns)
     whole = len(returns) - len(returns) % interval
     means = np.reshape(returns[:whole], (-1, interval)).mean(axis=1)
     return [round(float(mean)) for mean in means]
 
 
-def _compact(values: Sequence[float]) -> list[float]:
+def compact(values: Sequence[float]) -> list[float]:
     """記録が小さくなるように、小数点の下を 2 桁にします。0 なら、整数にします。"""
-    return [int(x) if x == int(x) else round(float(x), 2) for x in values]
+    rounded = [round(float(x), 2) for x in values]
+    return [int(x) if x == int(x) else x for x in rounded]
 
 
 def missing(

@@ -29,13 +29,20 @@ def rows() -> list[list[str]]:
         "Stable-Baselines3、RL Zoo の設定": "sb3_zoo",
         "Stable-Baselines3、既定値": "sb3_default",
         "CleanRL のハイパーパラメータ": "cleanrl",
+        "CleanRL の PQN": "cleanrl_pqn",
+        "rejax の DQN": "rejax_dqn",
+        "rejax の PQN": "rejax_pqn",
         "O'Reilly の本の手順": "oreilly",
     }
-    assert set(names.values()) == {path.stem for path in (RUNS / "05_peers").glob("*")}
+    others = [*RUNS.glob("05_peers/*.jsonl"), *RUNS.glob("05_further/*.jsonl")]
+    files = {path.stem: path for path in others}
+    assert {*names.values()} == files.keys() - {
+        "zoo_lander"
+    }  # none of the strong left out
+    files["stable"] = RUNS / "05_confirmation/stable.jsonl"
     found = []
     for name, arm in names.items():
-        plan = "05_confirmation" if arm == "stable" else "05_peers"
-        lines = (RUNS / f"{plan}/{arm}.jsonl").read_text("utf-8").splitlines()
+        lines = files[arm].read_text("utf-8").splitlines()
         runs = [json.loads(line) for line in lines[1:]]
         solved = sum(np.mean(run["evaluation"]) >= 475 for run in runs)
         steps, seconds = (
@@ -57,7 +64,7 @@ def test_results_on_page_and_in_readme_match_the_records(page):
     readme, _ = (ROOT / "README.md").read_text(encoding="utf-8").split("## 使い方")
     lines = re.findall(r"^\|.*\|$", readme, re.MULTILINE)
     cells = [re.sub(r"[*`]", "", line).strip("| ").split(" | ") for line in lines]
-    assert [cells[0], *cells[2:8]] == [head, *shown]
+    assert [cells[0], *cells[2 : len(shown) + 2]] == [head, *shown]
 
 
 def test_first_page_counts_every_fresh_seed_of_stable():
@@ -68,7 +75,7 @@ def test_first_page_counts_every_fresh_seed_of_stable():
     same = dataclasses.replace(PRESETS["stable"], checkpoint_steps=None)
     found = set()
     for path in RUNS.rglob("*.jsonl"):
-        if path.parent.name != "05_peers":
+        if path.parent.name not in ("05_peers", "05_further"):
             preset = load(path).preset
             if type(preset) is not Preset:
                 continue  # another program, or another environment

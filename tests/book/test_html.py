@@ -147,7 +147,8 @@ def test_folded_code_is_labelled_and_shows_its_output(soups, chapter):
             words = "図のコード" if draws else words
             words = cell["metadata"].get("mystnb", {}).get("code_prompt_show", words)
             assert fold.select_one("summary .collapsed").text == words
-            assert not fold.select(".cell_output")
+            both = "hide-output" in cell["metadata"]["tags"]
+            assert bool(fold.select(".cell_output")) == both
             assert bool(container.find("figure")) == draws
 
 

@@ -216,30 +216,41 @@ def test_presets_differ_in_environment_and_steps_only():
 def test_table_of_the_peers():
     rows = table("この本の stable")
     arms = ["stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]
+    later = ["rejax_dqn", "rejax_pqn", "cleanrl_pqn"]
     runs = {arm: runs_of(f"peers/{arm}") for arm in arms}
+    runs |= {arm: runs_of(f"further/{arm}") for arm in later}
     runs["stable"] = runs_of("confirmation/stable")
     values = {arm: evaluations(group) for arm, group in runs.items()}
     counts = {arm: int((v >= 475).sum()) for arm, v in values.items()}
     n = len(runs["stable"])
-    p_values = [fisher(counts[arm], 20, counts["stable"], n) for arm in arms[1:]]
-    for arm, row, p in zip(arms, rows, [None, *holm(p_values)], strict=True):
+    others = [*arms[1:], *later]
+    p_value = {arm: fisher(counts[arm], 20, counts["stable"], n) for arm in others}
+    p_values = holm([p_value[arm] for arm in arms[1:]])
+    p_values += holm([*(p_value[arm] for arm in later), 1.0])[:3]  # the fourth: not run
+    for arm, row, p in zip(runs, rows, [None, *p_values], strict=True):
         if arm != "stable":
-            assert [run["seed"] for run in runs[arm]] == list(range(800, 820))
+            first = 46300 if arm in later else 800
+            assert [run["seed"] for run in runs[arm]] == [*range(first, first + 20)]
         steps = np.median([run["steps"] for run in runs[arm]])
         assert float(re.sub(",", "", row[2])) == pytest.approx(steps, abs=0.51)
-        assert row[4] == f"{counts[arm]} / {len(runs[arm])}"
+        seconds = np.median([run["seconds"] for run in runs[arm]])
+        assert float(row[4]) == pytest.approx(seconds, abs=0.51)
+        assert row[5] == f"{counts[arm]} / {len(runs[arm])}"
         late = [[point[1] for point in run["checkpoints"][-5:]] for run in runs[arm]]
         best = sum(max(totals, default=0) >= 475 for totals in late)
-        assert row[5] == (f"{best} / {len(late)}" if late[0] else "測らず")
-        assert row[6] == "" if p is None else same_p(row[6], p)
+        assert row[6] == (f"{best} / {len(late)}" if late[0] else "測らず")
+        assert row[7] == "" if p is None else same_p(row[7], p)
     # with train_freq, gradient_steps and learning_starts of the plan
     updates = {
         "RL Zoo": (50_000 - 1_000) / 256 * 128,
-        "CleanRL": (500_000 - 10_000) / 10,
+        "CleanRL の": (500_000 - 10_000) / 10,
+        "rejax の DQN": 9_500 * 5,
+        "rejax の PQN": 256 * 5 * 16,
+        "CleanRL の PQN": 976 * 4 * 4,
     }
     for name, wanted in updates.items():
-        (row,) = [row for row in rows if name in row[0]]
-        assert float(row[3].replace(",", "")) == wanted
+        row = next(row for row in rows if name in row[0])
+        assert float(row[3].replace(",", "")) == round(wanted, -2)
 
 
 @pytest.mark.slow
