@@ -103,7 +103,7 @@ def hang(block: bs4.Tag) -> None:
     """What wraps of a long line of code hangs below its beginning, as code_lines.js does on a screen."""
     lines = block.decode_contents().splitlines(keepends=True)
     for k, line in enumerate(lines):
-        code = bs4.BeautifulSoup(line, "html.parser").get_text()
+        code = html.unescape(re.sub(r"<[^>]*>", "", line))
         if len(code) > FITS:
             depth = min(len(code) - len(code.lstrip()), 12) + 2
             lines[k] = f'<span class="line" style="--depth: {depth}ch">{line}</span>'

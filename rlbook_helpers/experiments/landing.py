@@ -44,14 +44,14 @@ def measure(env: gym.Env, agent: DQNAgent, *, step: int, seed: int) -> Landing:
         state, _ = env.reset(seed=checks.env_seed(seed) if k == 0 else None)
         ended = False
         while not ended:
-            values = agent.action_values(state)  # (A,)
             if abs(state[0]) <= NEAR and 0 <= state[1] < NEAR:
-                near.append((float(values.max()), ceiling(state)))
+                estimate = float(agent.action_values(state).max())
+                near.append((estimate, ceiling(state)))
             action = agent.greedy_action(state)
             state, reward, terminated, truncated, _ = env.step(action)
             ended = terminated or truncated
         good = float(reward) > 0
         ends.append((terminated and good, terminated and not good))
     landed, crashed = np.mean(ends, axis=0)
-    estimate, bound = np.mean(near, axis=0) if near else (0.0, 0.0)
-    return Landing(step, landed, crashed, len(near), estimate, bound)
+    means = np.mean(near, axis=0) if near else (0.0, 0.0)  # 見積もりと上限
+    return Landing(step, landed, crashed, len(near), *means)
