@@ -1,9 +1,11 @@
 """実験の結果を、一つの設定に一つの JSON Lines のファイルで残し、読み、まとめます。
 
-一行目は、設定とライブラリのバージョンです。二行目からは、一行が一つのシードの結果です。
+一行目は、設定とライブラリのバージョンです。二行目からは、一行が一つのシードの結果です。評価 evaluation では、続く
+同じ数を [数, 個数] と書きます。
 """
 
 import datetime
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -61,8 +63,9 @@ def append(
                 refuse_other_settings(path, recorded, read_settings(settings))
             if run["seed"] in found.runs:
                 return
+            run = {**run, "evaluation": packed(run["evaluation"])}
             if run["versions"] == (found.header or header)["versions"]:
-                run = {name: value for name, value in run.items() if name != "versions"}
+                del run["versions"]
             new = [run] if found.header else [header, run]
             lines = [json.dumps(line, separators=(",", ":")) + "\n" for line in new]
             file.truncate(data.rfind(b"\n") + 1)
@@ -98,11 +101,31 @@ def scan(data: bytes) -> Scan:
                 raise ValueError("違う設定の行より後にあります")
             else:
                 run = {"versions": found.header["versions"], "checkpoints": [], **entry}
+                run["evaluation"] = unpacked(run["evaluation"])
                 found.runs[_new_seed(run, found.runs)] = run
             found.kept.append(line)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             found.damaged.append((number, line, error))
     return found
+
+
+def packed(values: list) -> list:
+    """続く同じ数をまとめます。[500, 500, 9] は、[[500, 2], 9] になります。"""
+    groups = [(value, len([*group])) for value, group in itertools.groupby(values)]
+    return [value if count == 1 else [value, count] for value, count in groups]
+
+
+def unpacked(values: list) -> list:
+    """packed の逆です。
+
+    例外:
+        ValueError, TypeError: packed の書いたものではない。
+    """
+    numbers = []
+    for value in values:
+        number, count = value if isinstance(value, list) else (value, 1)
+        numbers += [number] * checks.integer("evaluation の個数", count, 1, 10_000)
+    return numbers
 
 
 def _new_seed(run: dict, others: dict[int, dict]) -> int:

@@ -161,7 +161,7 @@ def test_own_loop_has_all_steps_and_no_more(tmp_path):
     for line in lines_of(path)[1:]:
         assert line["steps"] == 4
         assert line["checkpoints"] == [[1, 10], [2, 480], [3, 20], [4, 475]]
-        assert line["evaluation"] == [475] * 100
+        assert line["evaluation"] == [[475, 100]]
     assert "mine.py の train_agent" in page_of(path)
 
 
