@@ -16,8 +16,8 @@ from sphinx.search import SearchLanguage
 OUTPUT = "search_text.js"
 WORDS = "book/search_words.toml"
 GLOSSARY, SYMBOLS = "book/glossary.html", "book/notation.html"
-# Quizzes contain wrong answers.
-NOT_TEXT = "script, style, summary, .headerlink, div.math, .quiz"
+# The summaries of a quiz are its choices, most of them wrong.
+NOT_TEXT = "script, style, summary, .headerlink, div.math, .quiz-hint, .quiz strong"
 # Elements that start and end a line; no match spans two lines.
 BLOCKS = set(
     "h1 h2 h3 h4 h5 h6 p div section figure figcaption ul ol li dl dt dd table tr pre "

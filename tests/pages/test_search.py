@@ -97,7 +97,7 @@ def texts(browser, articles):
         text = tab.evaluate(
             """() => {
               document.querySelectorAll("details").forEach(e => e.open = true);
-              document.querySelectorAll(".headerlink, .quiz").forEach(e => e.remove());
+              document.querySelectorAll(".headerlink, .quiz-hint, .quiz :is(strong, summary)").forEach(e => e.remove());
               return document.body.innerText;
             }"""
         )
