@@ -1,8 +1,8 @@
 """LunarLander-v3: `lander` of this book, and Stable-Baselines3's DQN with what can be the same.
 
 The same network, batch, buffer, interval of synchronization, and one gradient step for each step
-of the environment. What `lander` does beyond that (scaled inputs, two values for a target,
-schedules, the average of the weights) is in its time.
+of the environment. What `lander` does beyond that (scaled inputs, schedules, the average
+of the weights, today three steps, in the record two values for a target) is in its time.
 """
 
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ WIDTH = 0.005  # その報酬の、手計算との違いの限り
 FAR = 5.0  # 数回の更新では届かない目標までの差
 LATE_START = 60_000  # 学びはじめるのを、これだけは待ちます
 LENGTH = 47  # 学ぶ間隔と重ならないように、素数にします
-MOST_N = 6  # 遷移を何歩ぶんまでまとめてよいか
+MOST_N = 5  # 遷移を何歩ぶんまでまとめてよいか
 
 
 def updated(
@@ -200,7 +200,7 @@ def td_targets(case: Case) -> Finding:
 
         fitting = {
             (n, gamma, rule)
-            for n, gamma in itertools.product(range(1, MOST_N), gammas)
+            for n, gamma in itertools.product(range(1, MOST_N + 1), gammas)
             for rule, bounds in rules.items()
             if fits(n, gamma, *bounds)
         }
