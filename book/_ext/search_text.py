@@ -25,9 +25,9 @@ BLOCKS = set(
 )
 LETTERS = dict(
     zip(
-        "alpha gamma lambda varepsilon theta tau pi sigma partial sum sqrt pm times cdot approx ne "
-        "leftarrow circ lvert rvert max min".split(),
-        "α γ λ ε θ τ π σ ∂ ∑ √ ± × · ≈ ≠ ← ° | | max min".split(),
+        "alpha beta gamma delta epsilon varepsilon eta theta kappa lambda mu pi rho sigma tau phi "
+        "partial sum sqrt pm times cdot approx ne leftarrow circ lvert rvert max min".split(),
+        "α β γ δ ε ε η θ κ λ μ π ρ σ τ φ ∂ ∑ √ ± × · ≈ ≠ ← ° | | max min".split(),
         strict=True,
     )
 )

@@ -7,14 +7,14 @@ const SearchQuery = (() => {
   const NAME = 1, WORD = 0.7, VERB = 0.5, SOFT = 0.2;
   const OTHER_NAME = 0.85, OTHER_FORM = 0.7;
 
-  const SOFT_WORDS = new Set(("違い 差 意味 方法 方 仕方 理由 目安 説明 例 場合 時 関係 何 種類 人 必要 自分 本 " +
+  const SOFT_WORDS = new Set(("違い 差 意味 方法 方 仕方 理由 目安 説明 例 場合 時 関係 何 種類 人 必要 自分 本 用意 急 全然 " +
     "difference meaning use using python").split(" "));
   const isSoft = (word) => SOFT_WORDS.has(word) || /^\d$|error$/.test(word); // TypeError …
   const ENGLISH = /^(an?|the|is|are|be|to|of|in|on|for|and|or|vs|with|i|my|it|how|what|why|when|do|does|should|can)$/;
   const PARTICLES = /^(から|まで|より|って|とは|では|には|での|との|への|のに|けど|ので|だけ|しか|たい|[のがをはともにでへやなか])+/;
   const EMPTY = new RegExp(`^(${(
     "する した して しない したい しな すれば しよう できる できない ない なる なった ならない なって いい よい だめ おかしい " +
-    "どう.* どの.* どれ.* どこ.* なに.* なん.* なぜ いつ ください です.* ます.* ある いる いう これ それ とき こと やつ " +
+    "どう.* どの.* どれ.* どこ.* なに.* なん.* なぜ いつ ため ってどう.* ください です.* ます.* ある いる いう これ それ とき こと やつ " +
     "わから.* くれ すぎる? まま よく うまく ちゃんと ずっと すぐ もっと とても [のがをはともにでへやかな]"
   ).replaceAll(" ", "|")})*$`);
   // 下がりません, 下がらなかった, 下がらん are 下がらない; 学習してくれない is 学習しない.
