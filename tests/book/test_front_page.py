@@ -1,7 +1,6 @@
 """The first page: results, links, cards of the chapters; addresses of the published site."""
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import pytest
 import colab  # book/_ext/colab.py
 from built import CHAPTERS, ROOT
 from rlbook_helpers.experiments.presets import PRESETS, Preset
-from rlbook_helpers.experiments.records import load
+from rlbook_helpers.experiments.records import load, read
 
 RUNS = ROOT / "chapters" / "data" / "runs"
+PEERS = ("05_peers", "05_further", "05_search")
 
 
 @pytest.fixture
@@ -27,6 +27,7 @@ def rows() -> list[list[str]]:
         "stable（第 5 章）": "stable",
         "第 4 章の DQN": "chapter_4",
         "Stable-Baselines3、RL Zoo の設定": "sb3_zoo",
+        "Stable-Baselines3、探した設定": "found",
         "Stable-Baselines3、既定値": "sb3_default",
         "CleanRL のハイパーパラメータ": "cleanrl",
         "CleanRL の PQN": "cleanrl_pqn",
@@ -34,16 +35,13 @@ def rows() -> list[list[str]]:
         "rejax の PQN": "rejax_pqn",
         "O'Reilly の本の手順": "oreilly",
     }
-    others = [*RUNS.glob("05_peers/*.jsonl"), *RUNS.glob("05_further/*.jsonl")]
-    files = {path.stem: path for path in others}
-    assert {*names.values()} == files.keys() - {
-        "zoo_lander"
-    }  # none of the strong left out
+    others = [path for name in PEERS for path in RUNS.glob(f"{name}/*.jsonl")]
+    files = {path.stem: path for path in others if not path.stem.startswith("draw_")}
+    assert {*names.values()} == files.keys()  # none of the strong left out
     files["stable"] = RUNS / "05_confirmation/stable.jsonl"
     found = []
     for name, arm in names.items():
-        lines = files[arm].read_text("utf-8").splitlines()
-        runs = [json.loads(line) for line in lines[1:]]
+        runs = read(files[arm])[1]
         solved = sum(np.mean(run["evaluation"]) >= 475 for run in runs)
         steps, seconds = (
             np.median([run[what] for run in runs]) for what in ("steps", "seconds")
@@ -75,7 +73,7 @@ def test_first_page_counts_every_fresh_seed_of_stable():
     same = dataclasses.replace(PRESETS["stable"], checkpoint_steps=None)
     found = set()
     for path in RUNS.rglob("*.jsonl"):
-        if path.parent.name not in ("05_peers", "05_further"):
+        if path.parent.name not in PEERS:
             preset = load(path).preset
             if type(preset) is not Preset:
                 continue  # another program, or another environment

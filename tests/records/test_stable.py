@@ -215,27 +215,33 @@ def test_presets_differ_in_environment_and_steps_only():
 
 def test_table_of_the_peers():
     rows = table("この本の stable")
-    arms = ["stable", "chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]
-    later = ["rejax_dqn", "rejax_pqn", "cleanrl_pqn"]
-    runs = {arm: runs_of(f"peers/{arm}") for arm in arms}
-    runs |= {arm: runs_of(f"further/{arm}") for arm in later}
-    runs["stable"] = runs_of("confirmation/stable")
-    values = {arm: evaluations(group) for arm, group in runs.items()}
-    counts = {arm: int((v >= 475).sum()) for arm, v in values.items()}
-    n = len(runs["stable"])
-    others = [*arms[1:], *later]
-    p_value = {arm: fisher(counts[arm], 20, counts["stable"], n) for arm in others}
-    p_values = holm([p_value[arm] for arm in arms[1:]])
-    p_values += holm([*(p_value[arm] for arm in later), 1.0])[:3]  # the fourth: not run
-    for arm, row, p in zip(runs, rows, [None, *p_values], strict=True):
-        if arm != "stable":
-            first = 46300 if arm in later else 800
-            assert [run["seed"] for run in runs[arm]] == [*range(first, first + 20)]
+    plans = {  # with the first seed of each
+        "confirmation": (37000, ["stable"]),
+        "peers": (800, ["chapter_4", "oreilly", "sb3_zoo", "sb3_default", "cleanrl"]),
+        "search": (46100, ["found"]),
+        "further": (46300, ["rejax_dqn", "rejax_pqn", "cleanrl_pqn"]),
+    }
+    runs, p_values = {}, {}
+    for name, (first, arms) in plans.items():
+        runs |= {arm: runs_of(f"{name}/{arm}") for arm in arms}
+        for arm in arms:
+            total = 100 if arm in ("stable", "found") else 20
+            seeds = [run["seed"] for run in runs[arm]]
+            assert seeds == [*range(first, first + total)]
+        values = {arm: evaluations(group) for arm, group in runs.items()}
+        counts = {arm: (int((v >= 475).sum()), len(v)) for arm, v in values.items()}
+        p = [fisher(*counts[arm], *counts["stable"]) for arm in arms]
+        unknown = [1.0] * (name in ("search", "further"))  # one test each, not run
+        p_values |= dict(zip(arms, holm([*p, *unknown])))
+    p_values["stable"] = None
+    order = "stable chapter_4 oreilly sb3_zoo found sb3_default cleanrl".split()
+    for arm, row in zip([*order, *plans["further"][1]], rows, strict=True):
+        p = p_values[arm]
         steps = np.median([run["steps"] for run in runs[arm]])
         assert float(re.sub(",", "", row[2])) == pytest.approx(steps, abs=0.51)
         seconds = np.median([run["seconds"] for run in runs[arm]])
         assert float(row[4]) == pytest.approx(seconds, abs=0.51)
-        assert row[5] == f"{counts[arm]} / {len(runs[arm])}"
+        assert row[5] == "{} / {}".format(*counts[arm])
         late = [[point[1] for point in run["checkpoints"][-5:]] for run in runs[arm]]
         best = sum(max(totals, default=0) >= 475 for totals in late)
         assert row[6] == (f"{best} / {len(late)}" if late[0] else "測らず")
@@ -243,6 +249,7 @@ def test_table_of_the_peers():
     # with train_freq, gradient_steps and learning_starts of the plan
     updates = {
         "RL Zoo": (50_000 - 1_000) / 256 * 128,
+        "探した設定": 25_000 - 100,
         "CleanRL の": (500_000 - 10_000) / 10,
         "rejax の DQN": 9_500 * 5,
         "rejax の PQN": 256 * 5 * 16,
