@@ -16,7 +16,7 @@ DOWNLOADS = {
     "電子書籍": ROOT / "_build" / "epub" / "dezero-dqn.epub",
     "PDF": ROOT / "_build" / "pdf" / "dezero-dqn.pdf",
 }
-ROWS = {  # a hundred seeds of stable, twenty of the others
+ROWS = {  # a hundred seeds of stable and of the search, twenty of the others
     "`stable`（第 5 章）": "05_confirmation/stable",
     "第 4 章の DQN": "05_peers/chapter_4",
     "Stable-Baselines3、RL Zoo の設定": "05_peers/sb3_zoo",

@@ -78,6 +78,28 @@ def test_append_and_load_are_inverse(tmp_path):
     assert path.read_text().count("versions") == 2  # once, and where they differ
 
 
+@pytest.mark.parametrize(
+    ("values", "lines"), [([500, 500, 9], [[500, 2], 9]), ([9, 500, 9], [9, 500, 9])]
+)
+def test_equal_numbers_are_written_once(values, lines, tmp_path):
+    path = tmp_path / "x.jsonl"
+    append(path, SETTINGS, made_up_run(0, evaluation=values))
+    assert json.loads(path.read_text().splitlines()[1])["evaluation"] == lines
+    assert load(path).runs[0]["evaluation"] == values
+
+
+@pytest.mark.parametrize(
+    "line",
+    [[[500, 0]], [[500, 10**9]], [[500]], [[500, 2, 3]], [[500, True]], [[[9], 2]]],
+)
+def test_wrong_count_of_equal_numbers_is_refused(line, tmp_path):
+    path = written(tmp_path / "x.jsonl", 0)
+    run = json.dumps(made_up_run(1, evaluation=line)).encode()
+    path.write_bytes(path.read_bytes() + run + b"\n")
+    with pytest.raises(ValueError, match=r"x\.jsonl の 3 行目"):
+        load(path)
+
+
 def test_append_leaves_a_recorded_seed_alone(tmp_path):
     path = written(tmp_path / "x.jsonl", 3, 4)
     before = path.read_bytes()
