@@ -20,6 +20,7 @@ ROWS = {  # a hundred seeds of stable and of the search, twenty of the others
     "`stable`（第 5 章）": "05_confirmation/stable",
     "第 4 章の DQN": "05_peers/chapter_4",
     "Stable-Baselines3、RL Zoo の設定": "05_peers/sb3_zoo",
+    "Stable-Baselines3、RL Zoo に二つ足す": "05_search/zoo_plus",
     "Stable-Baselines3、探した設定": "05_search/found",
     "Stable-Baselines3、既定値": "05_peers/sb3_default",
     "CleanRL のハイパーパラメータ": "05_peers/cleanrl",

@@ -27,6 +27,7 @@ def rows() -> list[list[str]]:
         "stable（第 5 章）": "stable",
         "第 4 章の DQN": "chapter_4",
         "Stable-Baselines3、RL Zoo の設定": "sb3_zoo",
+        "Stable-Baselines3、RL Zoo に二つ足す": "zoo_plus",
         "Stable-Baselines3、探した設定": "found",
         "Stable-Baselines3、既定値": "sb3_default",
         "CleanRL のハイパーパラメータ": "cleanrl",
@@ -37,6 +38,7 @@ def rows() -> list[list[str]]:
     }
     others = [path for name in PEERS for path in RUNS.glob(f"{name}/*.jsonl")]
     files = {path.stem: path for path in others if not path.stem.startswith("draw_")}
+    del files["zoo_lander"]  # chapter 5 tells of it; the table is of the pole
     assert {*names.values()} == files.keys()  # none of the strong left out
     files["stable"] = RUNS / "05_confirmation/stable.jsonl"
     found = []
