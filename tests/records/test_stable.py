@@ -237,7 +237,9 @@ def test_table_of_the_peers():
             p.append(fisher(moon[0].sum(), 20, moon[1].sum(), 40))
         p_values |= dict(zip(arms, holm(p)))
     p_values["stable"] = None
-    order = "stable chapter_4 oreilly sb3_zoo zoo_plus found sb3_default cleanrl".split()
+    order = (
+        "stable chapter_4 oreilly sb3_zoo zoo_plus found sb3_default cleanrl".split()
+    )
     for arm, row in zip([*order, *plans["further"][1]], rows, strict=True):
         p = p_values[arm]
         steps = np.median([run["steps"] for run in runs[arm]])
