@@ -54,7 +54,7 @@ def minutes() -> dict[str, int]:
     for path in (ROOT / "chapters").glob("*.md"):
         _, _, text = path.read_text(encoding="utf-8").split("---\n", 2)
         cells = "".join(re.findall(r"```\{code-cell\}.*?```", text, re.S))
-        prose = re.sub(r"```.*?```|\s", "", text, flags=re.S)
+        prose = re.sub(r"```.*?```|<!--.*?-->|\s", "", text, flags=re.S)
         time = len(prose) / CHARACTERS + cells.count("\n") / LINES
         times[path.stem] = 5 * round(time / 5)
     return times

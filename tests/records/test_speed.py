@@ -61,6 +61,19 @@ def test_claims_of_the_chapter_follow_from_the_record():
     assert min(gains) < 1 < max(gains)
 
 
+@pytest.mark.skipif(np.__version__ < "2", reason="float64 spreads with NumPy 2")
+@pytest.mark.parametrize("name", [name for name in LADDER if name != "ours"])
+def test_gradients_are_float32_with_the_fused_loss_only(name):
+    """DeZero's mean squared error multiplies by a float64 number; so chapter 10 says."""
+    kept = np.random.get_state()
+    agent = LADDER[name](0)
+    np.random.set_state(kept)
+    state, zeros = np.ones((32, 4), np.float32), np.zeros(32, np.float32)
+    agent.learn(state, zeros.astype(int), zeros, state, zeros.astype(np.int32))
+    wanted = np.float32 if name == "fused" else np.float64
+    assert {p.grad.data.dtype.type for p in agent.qnet.params()} == {wanted}
+
+
 @pytest.mark.parametrize("name", [name for name in LADDER if name != "ours"])
 def test_every_rung_of_the_ladder_computes_the_same(name):
     rng = np.random.default_rng(0)
