@@ -402,6 +402,8 @@ class Chapter2(QLearningAgent):
 
 # Right in many ways
 
+UPDATE = "agent.update(state, action, reward, next_state, terminated)"
+
 
 def huber(self, q, target):
     d = q - target
@@ -498,6 +500,16 @@ def four_times(self, *transition):
 
 def random_first(self, state):
     return int(self.rng.integers(2)) if self.t < 1_000 else Mine.get_action(self, state)
+
+
+def rewarded(reward):
+    """A loop that passes on another reward."""
+    return looped(UPDATE, UPDATE.replace("reward", reward))
+
+
+def rewards(change):
+    """An update that passes on another reward."""
+    return mine(update=updates(lambda s, a, r, n, d: (s, a, float(change(r, d)), n, d)))
 
 
 def without_end(self, state, action, reward, next_state, done):
@@ -600,6 +612,19 @@ RIGHT = {
     "returns nothing": mine(update=lambda self, *t: Mine.update(self, *t) and None),
     "own normalization": mine(Normalized),
     "three steps": mine(NSteps, loop=play_n),
+    "eight steps": mine(NSteps, loop=play_n, n=8),
+    "option n_steps=20": stable(n_steps=20),
+    "sync every episode": mine(sync_interval=1),
+    "sync every 300 episodes": mine(sync_interval=300),
+    "half the reward": rewarded("reward / 2"),
+    "reward less 1": rewarded("reward - 1"),
+    "0 at the end": rewarded("(0.0 if terminated else reward)"),
+    "-10 added at the end": rewarded("(reward - 10 * terminated)"),
+    "-1 at the end, else 0.1": rewarded("(-1.0 if terminated else 0.1)"),
+    "less the distance": rewarded("(reward - abs(float(next_state[0])))"),
+    "half the reward in update": rewards(lambda reward, done: reward / 2),
+    "reward less 1 in update": rewards(lambda reward, done: reward - 1),
+    "0 at the end in update": rewards(lambda reward, done: 0 if done else reward),
     "gamma 0.9": mine(__init__=starts(0.9)),
     "gamma 0.3": mine(__init__=starts(0.3)),
     "shaped in update": mine(
@@ -707,7 +732,6 @@ def consecutive(self):
     return [column[i : i + self.batch_size] for column in self.rows]
 
 
-UPDATE = "agent.update(state, action, reward, next_state, terminated)"
 ADD = "self.replay_buffer.add(state, action, reward, next_state, done)"
 NEXT = "next_value = self.next_value(next_state)"
 LOSS = "loss = self.loss(q, target.astype(qs.dtype))"
@@ -893,6 +917,23 @@ WRONG = {
     ),
     "reward clipped": (
         looped(UPDATE, UPDATE.replace("reward", "min(reward, 1)")),
+        *("loop", "reward_changed"),
+    ),
+    "sum of rewards": (
+        looped(
+            UPDATE,
+            "agent.sum = agent.sum * (t > 0) + reward\n        "
+            + UPDATE.replace("reward", "agent.sum"),
+            type("Sum", (Mine,), {"sum": 0.0}),
+        ),
+        *("loop", "reward_changed"),
+    ),
+    "reward of the step before": (
+        looped(
+            UPDATE,
+            UPDATE.replace("reward", "agent.last") + "\n        agent.last = reward",
+            type("Late", (Mine,), {"last": 0.0}),
+        ),
         *("loop", "reward_changed"),
     ),
     "reward negated": (

@@ -23,8 +23,10 @@ from marks import SIGNED
 from rlbook_helpers.beyond import breakout
 from rlbook_helpers.beyond.convolution import ConvolutionQNet
 from rlbook_helpers.beyond.layer_norm import NormalizedQNet
-from rlbook_helpers.clinic.case import FIRST_UPDATE, PATIENCE
+from rlbook_helpers.clinic.case import FIRST_UPDATE, MOST_INTERVAL, PATIENCE, Case
 from rlbook_helpers.clinic.examinations import EXAMINATIONS
+from rlbook_helpers.clinic.examinations.updates import MOST_N
+from rlbook_helpers.clinic.judge import HEALTHY
 from rlbook_helpers.clinic.motion import MOST_UPDATES
 from rlbook_helpers.clinic.patients import PATIENTS
 from rlbook_helpers.clinic.subject import GAMMA
@@ -336,7 +338,8 @@ def names(chapter: str) -> dict:
 
     taken = {"EXAMINATIONS": EXAMINATIONS, "PATIENTS": PATIENTS}
     taken |= {"GAMMA": GAMMA, "PATIENCE": PATIENCE, "MOST_UPDATES": MOST_UPDATES}
-    taken |= {"FIRST_UPDATE": FIRST_UPDATE}
+    taken |= {"FIRST_UPDATE": FIRST_UPDATE, "MOST_INTERVAL": MOST_INTERVAL}
+    taken |= {"MOST_N": MOST_N, "walked": len(Case(HEALTHY).walk[1].seeds)}
     taken |= {"breakout": breakout, "NormalizedQNet": NormalizedQNet}
     taken |= {"ConvolutionQNet": ConvolutionQNet}
     taken |= {"end": end, "follow": follow, "rewind": rewind}

@@ -23,6 +23,9 @@ BLOCKS = set(
     "h1 h2 h3 h4 h5 h6 p div section figure figcaption ul ol li dl dt dd table tr pre "
     "details summary".split()
 )
+# A name that is written as no word is: get_action, ReplayBuffer, QNet2
+CODE = r"[A-Za-z]\w*_\w+|[A-Z]\w*[a-z][A-Z]\w*|[A-Z]{2}\w*[a-z]\w*"
+DEFINED = re.compile(rf"^(?:def|class) ({CODE})\b", re.A)
 LETTERS = dict(
     zip(
         "alpha beta gamma delta epsilon varepsilon eta theta kappa lambda mu pi rho sigma tau phi "
@@ -53,8 +56,8 @@ def is_term(bold: Tag) -> bool:
 class Page:
     """One page as {url, title, sections: [{id, title, defines, lines}]}.
 
-    A term of the glossary is a section too. `defines` lists the bold words of a section's prose: terms
-    that it introduces.
+    A term of the glossary is a section too. `defines` lists the bold words of a section's prose, which are
+    terms that it introduces, and what its code defines.
     """
 
     def __init__(self, url: str, article: Tag):
@@ -79,6 +82,7 @@ class Page:
                 line.isascii() and line in self.seen
             ):
                 self.record["sections"][-1]["lines"].append(line)
+                self.record["sections"][-1]["defines"] += DEFINED.findall(line)
                 self.seen.add(line)
         self.line = ""
 
@@ -112,14 +116,18 @@ class Page:
                     self.end_line()
 
 
-def names_of(articles: dict[str, Tag], words: dict[str, list[str]]) -> list[list[str]]:
+def names_of(
+    articles: dict[str, Tag], pages: list[dict], words: dict[str, list[str]]
+) -> list[list[str]]:
     """Lists of names for one thing, the book's own first.
 
-    The terms of the glossary, the words that it advises against, the symbols and the code of what the
+    What the code of the pages defines, the terms of the glossary, the words that it advises against, the symbols and the code of what the
     tables of symbols call just by a term (but no single Latin letter), and the given words.
     """
     terms = map(plain, articles[GLOSSARY].select("dl.glossary dt"))
-    names = {name: [name] for name in [*terms, *words]}
+    defined = (x for page in pages for s in page["sections"] for x in s["defines"])
+    code = [x for x in defined if re.fullmatch(CODE, x, re.A)]
+    names = {name: [name] for name in [*terms, *words, *code]}
     for row in articles[GLOSSARY].select("tbody tr"):
         used, unused = map(plain, row("td"))
         names[used] += unused.split("、")
@@ -143,7 +151,7 @@ def write_search_text(app, exception):
         articles[url] = BeautifulSoup(html, "html.parser").find("article")
     pages = [Page(url, article).record for url, article in articles.items()]
     words = tomllib.loads(Path(app.srcdir, WORDS).read_text(encoding="utf-8"))
-    index = {"names": names_of(articles, words), "pages": pages}
+    index = {"names": names_of(articles, pages, words), "pages": pages}
     text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     Path(app.outdir, OUTPUT).write_text(f"Search.setIndex({text});\n", encoding="utf-8")
 

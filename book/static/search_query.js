@@ -9,7 +9,7 @@ const SearchQuery = (() => {
 
   const SOFT_WORDS = new Set(("違い 差 意味 方法 方 仕方 理由 目安 説明 例 場合 時 関係 何 種類 人 必要 自分 本 用意 急 全然 " +
     "difference meaning use using python").split(" "));
-  const isSoft = (word) => SOFT_WORDS.has(word) || /^\d$|error$/.test(word); // TypeError …
+  const isSoft = (word) => SOFT_WORDS.has(word) || /^\d$|^error$/.test(word);
   const ENGLISH = /^(an?|the|is|are|be|to|of|in|on|for|and|or|vs|with|i|my|it|how|what|why|when|do|does|should|can)$/;
   const PARTICLES = /^(から|まで|より|って|とは|では|には|での|との|への|のに|けど|ので|だけ|しか|たい|[のがをはともにでへやなか])+/;
   const EMPTY = new RegExp(`^(${(
@@ -42,14 +42,21 @@ const SearchQuery = (() => {
   // The same in text as the pages write it.
   const written = (word) => bounded(word, [...unspaced(word)].map(escape).join("[ _・-]?"));
 
+  // How a name is typed, without spaces: ルナーランダー is ルナランダー, 重みの保存 重み保存.
+  const writings = (name) => {
+    const key = unspaced(name);
+    return key.length > 3 ? [key, key.replaceAll("ー", ""), key.replaceAll("の", "")] : [key];
+  };
+
   // A reader of queries, who knows the flat text of the book and the lists of names for one thing.
   const reader = (book, names) => {
     const groups = new Map(); // name without spaces → all names of what it names
     for (const group of names.map((group) => group.map(flat))) {
-      for (const key of group.map(unspaced)) groups.set(key, [...(groups.get(key) ?? []), ...group]);
+      for (const key of new Set(group.flatMap(writings))) groups.set(key, [...(groups.get(key) ?? []), ...group]);
     }
     const longest = Math.max(...[...groups.keys()].map((key) => key.length));
     const hanWords = new Set(book.match(/\p{sc=Han}{2,}/gu)?.filter((word) => word.length < 4));
+    const katakanaWords = new Set(book.match(/[\p{sc=Katakana}ー]+/gu));
     const occurs = (word) => new RegExp(pattern(word)).test(book);
 
     // What is looked for: the text as typed, and words that mean it, with a quality from 0 to 1.
@@ -60,7 +67,7 @@ const SearchQuery = (() => {
     });
     const groupOf = (text) => {
       const key = unspaced(text).toLowerCase();
-      return groups.get(key) ?? groups.get(key.replace(/[sー]$/, ""));
+      return groups.get(key) ?? groups.get(key.replace(/s$/, "").replaceAll("ー", ""));
     };
     const named = (text, name = text) => {
       const others = groupOf(name).filter((other) => other !== flat(text));
@@ -111,7 +118,18 @@ const SearchQuery = (() => {
       const word = text.toLowerCase();
       if (ENGLISH.test(word)) return [];
       const forms = [word, word.replaceAll("ー", ""), word.replace(/(s|es|ed|ing|er|ly)$/, "")];
-      return [concept(text, WORD, [[forms.find(occurs) ?? word, 1]])];
+      const form = forms.find(occurs);
+      return form ? [concept(text, WORD, [[form, 1]])] : katakana(word) ?? [concept(text, WORD)];
+    };
+
+    // バッファサイズ is バッファ and サイズ, if the book has both as words.
+    const katakana = (word) => {
+      for (let n = word.length - 2; kind(word[0]) === "katakana" && n > 1; n--) {
+        const parts = [word.slice(0, n), word.slice(n)];
+        if (parts.every((part) => groupOf(part) || katakanaWords.has(part))) {
+          return parts.map((part) => (groupOf(part) ? named(part) : concept(part, WORD)));
+        }
+      }
     };
 
     const wordsOf = (text) =>

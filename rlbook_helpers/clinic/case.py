@@ -1,5 +1,6 @@
 """検査の相手のプログラムと、何度も使う下調べ。"""
 
+import contextlib
 import functools
 import re
 from typing import NamedTuple, TypeVar
@@ -8,13 +9,23 @@ import numpy as np
 
 from rlbook_helpers import environments
 from rlbook_helpers.clinic import probes
+from rlbook_helpers.clinic.memory import drawn, find_buffer, stored
 from rlbook_helpers.clinic.motion import MOST_UPDATES, Motion, watch
-from rlbook_helpers.clinic.program import Misused, Program, Undecided, mismatch
-from rlbook_helpers.clinic.subject import GAMMA, MOST_STEPS, Subject
+from rlbook_helpers.clinic.program import (
+    Misused,
+    Program,
+    Undecided,
+    mismatch,
+    play_episode,
+)
+from rlbook_helpers.clinic.strangers import Strangers, comparable
+from rlbook_helpers.clinic.subject import GAMMA, MOST_STEPS, Subject, Watched
 
 FIRST_UPDATE = 3_000  # 学びはじめるのを待つステップ数
 PATIENCE = 800  # これだけ学んでも近づかなければ、あきらめます
 WIDEST = 64  # 状態の次元を探す範囲
+MOST_INTERVAL = MOST_UPDATES // 6  # 廊下のいちばん長いエピソードは 6 ステップです
+MOST_WINDOW = 64  # まとめる歩数を探す範囲
 TOLERANCE = 0.25  # 覚えた価値と、正しい価値との差
 INTERVAL = re.compile("sync|target|copy|interval|freq|every", re.I)  # 間隔らしい名前
 P = TypeVar("P", bound=probes.Probe)
@@ -172,9 +183,34 @@ class Case:
         """ターゲットネットワークの動き。見つからなければ None です。"""
         return watch(self)
 
+    @functools.cached_property
+    def walk(self) -> tuple[Watched, probes.Ledger]:
+        """環境 Ledger を 12 エピソード進めたときの、渡された遷移の控えと、その環境。
+
+        例外:
+            LoopError: ループが、環境の約束を守っていない。
+        """
+        agent, env = Watched(self.fresh().agent), self.probe(probes.Ledger, rest=0)
+        for episode in range(12):
+            play_episode(self.program, env, agent, None if episode else self.seed)
+        return agent, env
+
+    @functools.cached_property
+    def window(self) -> int:
+        """続いた遷移をいくつ渡すと、バッファに入りはじめるか。n 歩の収益なら、n です。わからなければ 1 です。"""
+        agent, states = self.fresh().agent, self.panel(MOST_WINDOW + 1)
+        for n in range(1, MOST_WINDOW + 1):
+            agent.update(states[n - 1].copy(), 0, 0.5, states[n].copy(), False)
+            if stored(agent):
+                return n
+        return 1
+
     def teach(self, subject: Subject, env, solved, tolerance: float) -> float:
         """Subject.learn と同じですが、同期の間隔に合わせて待ちます。"""
         gap = self.motion.gap() if self.motion else 0
+        if self.program.sync_interval:
+            steps = self.program.sync_interval * (env.length + env.rest)
+            gap = max(gap, min(MOST_UPDATES, steps))
         waits = max(PATIENCE, 3 * gap), max(MOST_STEPS, 12 * gap)
         return subject.learn(env, solved, tolerance, *waits)
 
@@ -188,24 +224,37 @@ class Case:
     def learned(self, reward: float, goal: float) -> float:
         """いつも reward をもらう環境で、goal に近づくまで学んだあとの価値。先の価値が混ざらないように、γ を 0 にします。"""
         subject, env = Subject(self, 0.0), self.probe(probes.Constant)
-        env.prize = reward
+        env.prize, env.only = reward, 0  # ほかの行動からの影響を受けません
         state = env.observe(0.5, 0.5)
         self.teach(subject, env, lambda: abs(subject.values(state)[0] - goal), 0.2)
         return float(subject.values(state)[0])
 
     @functools.cached_property
+    def is_shaped(self) -> bool:
+        """ループの渡す報酬か、バッファに覚えた報酬が、わざとらしい決まりで作りかえられているか。"""
+        try:
+            agent, env = self.walk
+        except probes.LoopError:
+            return False
+        pairs = [(agent.seen, env.transitions)]
+        with contextlib.suppress(Exception):  # バッファは、見つからないことがあります
+            _, draw = find_buffer(agent.agent)
+            pairs.append(([t for _ in range(10) for t in drawn(draw)], agent.seen))
+        return any(Strangers(*comparable(*pair)).shaping() for pair in pairs)
+
+    @functools.cached_property
     def makes_rewards(self) -> bool:
-        """渡した報酬の代わりに、決まった報酬や、何倍かした報酬から学ぶか。"""
+        """update が、渡した報酬の代わりに、決まった報酬や、何倍かしたりずらしたりした報酬から学ぶか。"""
         plus, minus = self.learned(1, -1), self.learned(-1, -1)
         if abs(plus - 1) < 0.2 and abs(self.learned(0.3, 1) - 1) < 0.2:
             return True  # 報酬を、それまでの報酬の大きさで割っています
-        scale, actions = (plus - minus) / 2, self.shape[1]
-        if abs(plus + minus) < 0.1 * abs(scale):
-            # 選ばなかった行動を 0 に近づけるまちがいでも、A 分の 1 になります
-            pulled = abs(scale * actions - 1) <= 0.15
-            return not pulled and (0.003 < scale < 0.4 or scale > 1.5)
-        # 同じ入力から、出力の和を決める softmax では、負になりません
-        return abs(plus - minus) < 0.2 and plus < -0.3
+        scale, shift = (plus - minus) / 2, (plus + minus) / 2
+        if abs(shift) < 0.05 * abs(scale):
+            return 0.003 < scale < 0.8 or scale > 1.5
+        if abs(scale - 1) < 0.1:
+            return abs(shift) > 0.2
+        # 同じ入力から、出力の和を決める softmax では、0 から 1 までです
+        return abs(scale) < 0.1 and not -0.3 <= plus <= 1.2
 
     @functools.cached_property
     def clips_rewards(self) -> bool:
@@ -225,6 +274,10 @@ class Case:
             raise mismatch(
                 f"同期の間隔 ({long[0]}) が長すぎるようです。{MOST_UPDATES:,} より短くすると、調べられます。"
             )
+        if (self.program.sync_interval or 0) > MOST_INTERVAL:
+            raise mismatch(
+                f"同期の間隔 (sync_interval) が長すぎるようです。{MOST_INTERVAL:,} エピソードより短くすると、調べられます。"
+            )
 
     def needs_rewards(self, *, beyond: bool = False) -> None:
         """渡した報酬から学ぶことを確かめます。beyond なら、1 より大きな報酬からも学ぶかを確かめます。
@@ -233,7 +286,7 @@ class Case:
             Undecided: ループか update が、状態か報酬を作りかえている。
         """
         self.needs_synchronization()
-        if self.makes_rewards or (beyond and self.clips_rewards):
+        if self.is_shaped or self.makes_rewards or (beyond and self.clips_rewards):
             raise mismatch(
                 "状態か報酬を作りかえて学んでいるので、価値を暗算できません。作りかえるのをやめて、もう一度調べてください。"
                 "わざと作りかえているなら、それ自体は誤りではありません。"

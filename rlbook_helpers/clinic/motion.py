@@ -85,8 +85,10 @@ def watch(case) -> Motion | None:
     motion = Motion(subject)
     if motion.is_same():
         return motion
+    # エピソードごとに同期するなら、そのあいだにも更新が続くように、エピソードを延ばします
+    rest = case.rest or 9 // (case.program.sync_interval or 10)
     state_size, action_size = case.shape
-    env = probes.Observed(state_size, action_size, case.rest or 0)
+    env = probes.Observed(state_size, action_size, rest)
     agent = Watched(subject.agent, after=lambda: motion.look(inside=True))
     episode = 0
     while motion.calls < MOST_UPDATES and len(env.transitions) < (

@@ -103,10 +103,15 @@ class Constant(Probe):
 
     question = "報酬を覚えられるか"
     prize = 1.0
+    only: int | None = None
 
     def reward(self, action):
         """いつも prize。"""
         return self.prize
+
+    def best(self):
+        """only。None なら、無作為です。"""
+        return self.only
 
 
 class Observed(Probe):

@@ -4,7 +4,7 @@ python -m rlbook_helpers.experiments run stable --seeds 0-39 --jobs 2 --out runs
 python -m rlbook_helpers.experiments plan plans/04_target_network.toml --jobs 2 --out runs
 python -m rlbook_helpers.experiments settings stable --set gamma=0.995
 python -m rlbook_helpers.experiments policy lander --seed 60 --at 50000 200000 --out policies
-python -m rlbook_helpers.experiments certificate my_dqn.py --seeds 0-19 --jobs 2
+python -m rlbook_helpers.experiments certificate my_dqn.py --seeds 70000-70019 --jobs 2
 python -m rlbook_helpers.experiments summary runs
 python -m rlbook_helpers.experiments repair runs/stable.jsonl
 """

@@ -44,9 +44,11 @@ from rlbook_helpers.clinic.examinations import (
     updates,
 )
 from rlbook_helpers.clinic.judge import HEALTHY
-from rlbook_helpers.clinic.motion import Motion
+from rlbook_helpers.clinic.memory import drawn, find_buffer
+from rlbook_helpers.clinic.motion import MOST_UPDATES, Motion
 from rlbook_helpers.clinic.patients import DequeBuffer, PlainBuffer
 from rlbook_helpers.clinic.program import Undecided, accepted, healthy, ill, new_agent
+from rlbook_helpers.clinic.strangers import PARTS, Strangers
 from rlbook_helpers.clinic.subject import Subject, Watched, as_array, row, weights
 from rlbook_helpers.replay_buffer import Batch
 
@@ -554,7 +556,7 @@ def test_every_suspect_is_named_by_an_examination_and_nobody_else():
     calls = {name for name in calls if isinstance(name, str)}
     calls |= set(transitions.LOOP_SUSPECTS.values())
     assert len(calls) > 30 and calls <= set(SUSPECTS)
-    assert set(transitions.LOOP_SUSPECTS) == set(transitions.PARTS)
+    assert set(transitions.LOOP_SUSPECTS) == set(PARTS)
     texts = [text for suspect in SUSPECTS.values() for text in suspect]
     assert all(texts) and not any(text.endswith("。") for text in texts)
     assert len({suspect.title for suspect in SUSPECTS.values()}) == len(SUSPECTS)
@@ -610,7 +612,7 @@ def test_examine_returns_all_findings_in_order_and_hands_on_the_seed():
     assert {finding.result for finding in found.values()} <= results
 
 
-# transitions.py
+# memory.py, strangers.py and transitions.py
 
 STATES = np.arange(48, dtype=np.float32).reshape(12, 4) / 10
 TRUE = [(STATES[k], k % 2, float(k), STATES[k + 1], k == 5) for k in range(10)]
@@ -620,21 +622,47 @@ TRUE = [(STATES[k], k % 2, float(k), STATES[k + 1], k == 5) for k in range(10)]
 def test_strangers_are_told_by_the_part_that_is_wrong(place):
     rows = [list(t) for t in TRUE]
     rows[3][place] = (STATES[11], 7, 99.0, STATES[11], True)[place]
-    strangers = transitions.Strangers([tuple(r) for r in rows], TRUE)
+    strangers = Strangers([tuple(r) for r in rows], TRUE)
     assert len(strangers.rows) == 1 and strangers.rows[0] == tuple(rows[3])
-    assert strangers.parts == (transitions.PARTS[place],)
+    assert strangers.parts == (PARTS[place],)
     assert strangers.is_rule() == (place == 2)
-    assert not transitions.Strangers(TRUE[::-1], TRUE).rows
+    assert not Strangers(TRUE[::-1], TRUE).rows
 
 
 def test_rewards_by_rule_are_told_from_random_ones():
     def is_rule(change, rows=TRUE):
         rows = [(s, a, change(k, r), n, d) for k, (s, a, r, n, d) in enumerate(rows)]
-        return transitions.Strangers(rows, TRUE).is_rule()
+        return Strangers(rows, TRUE).is_rule()
 
     assert is_rule(lambda k, r: r / 2 + 0.1)
     assert not is_rule(lambda k, r: r)  # nothing is strange
     assert not is_rule(lambda k, r: 50.0 + k, 2 * TRUE)
+
+
+GOING = [(STATES[k], 0, k % 5 + 1.5, STATES[k + 1], k == 4) for k in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda r, s, d: r / 2, "0.5 倍"),
+        (lambda r, s, d: r - 1, "-1 を足した"),
+        (lambda r, s, d: 0.0 if d else r, "終端の報酬を 0 に"),
+        (lambda r, s, d: -1.0 if d else 0.1, "終端で -1、ほかで 0.1"),
+        (lambda r, s, d: -1.0 if d else r / 2, "0.5 倍"),
+        (lambda r, s, d: r - 0.37 * s[0], "状態"),
+        (lambda r, s, d: r, ""),
+        (lambda r, s, d: 1.0, ""),  # clipped, or forgotten
+        (lambda r, s, d: -r, ""),
+        (lambda r, s, d: (r - 0.5) * (r + 1.5) / 2, ""),  # their sum so far
+        (lambda r, s, d: r - 1 if r > 1.5 else 5.5, ""),  # of the step before
+        (lambda r, s, d: s[0], ""),
+    ],
+)
+def test_shaped_rewards_are_told_from_wrong_ones(change, told):
+    rows = [(s, a, float(change(r, n, d)), n, d) for s, a, r, n, d in GOING]
+    shaping = Strangers(rows, GOING).shaping()
+    assert told in shaping and bool(told) == bool(shaping)
 
 
 BATCH = [np.array(column) for column in zip(*TRUE[:4])]
@@ -650,14 +678,14 @@ FORMATS = {
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_batches_of_any_format_are_read(name):
-    rows = transitions.drawn(FORMATS[name])
-    assert len(rows) == 4 and not transitions.Strangers(rows, TRUE).rows
+    rows = drawn(FORMATS[name])
+    assert len(rows) == 4 and not Strangers(rows, TRUE).rows
 
 
 @pytest.mark.parametrize("batch", [lambda: None, lambda: 3, lambda: [1, 2, 3]])
 def test_other_batches_are_not_judged(batch):
     with pytest.raises(Undecided, match="遷移として読めません"):
-        transitions.drawn(batch)
+        drawn(batch)
 
 
 class InitMemory(Memory):
@@ -668,9 +696,9 @@ class InitMemory(Memory):
 def test_buffer_is_found_by_what_it_does():
     for kind in (PlainBuffer, DequeBuffer, ReplayBuffer, InitMemory):
         kept = kind(9, 3)
-        assert transitions.find_buffer(SimpleNamespace(any_name=kept))[0] is kept
+        assert find_buffer(SimpleNamespace(any_name=kept))[0] is kept
     with pytest.raises(Undecided, match="get_batch か sample"):
-        transitions.find_buffer(SimpleNamespace(memory=[], rng=np.random.default_rng()))
+        find_buffer(SimpleNamespace(memory=[], rng=np.random.default_rng()))
 
 
 def test_steps_in_one_transition_are_recognized():
@@ -888,14 +916,23 @@ def test_baselines_are_compared_by_their_means(monkeypatch):
         assert set(played[1]) == {0, 1} and played[2] == [0] * 20
 
 
-@pytest.mark.parametrize(("gap", "sync"), [(0, None), (300, 300), (1_001, 1_001)])
-def test_teaching_waits_for_synchronizations(gap, sync, monkeypatch):
+@pytest.mark.parametrize(
+    ("gap", "episodes", "waits"),
+    [
+        (0, 20, 20 * 6),
+        (300, None, 300),
+        (300, 300, 300 * 6),
+        (1_001, None, 1_001),
+        (0, 2_000, MOST_UPDATES),
+    ],
+)
+def test_teaching_waits_for_synchronizations(gap, episodes, waits, monkeypatch):
     waited = []
     monkeypatch.setattr(Subject, "learn", lambda *them: waited.append(them[-2:]))
-    case = Case(mine())
+    case = Case(mine(sync_interval=episodes))
     case.motion = SimpleNamespace(gap=lambda: gap)
-    case.teach(Subject(case), None, None, 0.1)
-    assert waited == [(max(800, 3 * gap), max(12_000, 12 * gap))]
+    case.teach(Subject(case), probes.Delayed(), None, 0.1)
+    assert waited == [(max(800, 3 * waits), max(12_000, 12 * waits))]
 
 
 def test_learning_stops_when_right_three_times_or_without_progress():

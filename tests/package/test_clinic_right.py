@@ -24,6 +24,13 @@ UNDECIDED = {
     },
     "start at 10000": {"pace", "evaluation", "actions", "synchronization", *VALUES},
     "sync every 10000": {"synchronization", *VALUES},
+    "eight steps": {"td_targets"},
+    "option n_steps=20": {"td_targets"},
+    **{
+        name: {"loop", "buffer", *VALUES}
+        for name in RIGHT
+        if "reward" in name or "at the end" in name or name == "less the distance"
+    },
     "states scaled in the loop": {"loop", "buffer", *VALUES},
     "shaped in update": {"buffer", *VALUES},
     "clipped in update": {"buffer", "td_targets", "gradient"},

@@ -134,7 +134,7 @@ def probe_truncated(case: Case, length: int = 4) -> Finding:
         return healthy(text + "。")
     if max(abs(plus), abs(minus)) < 0.5 and length == 4:
         # 四歩のエピソードからは、学ばないのかもしれません
-        return probe_truncated(case, 12)
+        return probe_truncated(case, max(12, 3 * case.window))
     case.needs_rewards()
     names = ("ends", "window", "never_synced")
     if _bounded(case, subject):

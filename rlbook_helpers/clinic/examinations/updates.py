@@ -161,6 +161,10 @@ def td_targets(case: Case) -> Finding:
     subject = case.subject()
     if not isinstance(getattr(subject.agent, "gamma", None), (int, float)):
         raise Undecided("エージェントに gamma がないので、手で計算できません。")
+    if case.window > MOST_N:
+        raise mismatch(
+            f"遷移を {case.window} 歩ぶんまとめているようです。手計算は {MOST_N} 歩まで試します。"
+        )
     gammas = [gamma for gamma in case.gammas[:2] if gamma]
     agreed: set | None = None  # どの状態でも合った、まとめる歩数と、価値の求め方
     for k, state in enumerate(case.panel(3)):
