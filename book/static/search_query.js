@@ -22,6 +22,7 @@ const SearchQuery = (() => {
     [/できま?せん/g, "できない"], [/りません/g, "らない"], [/きません/g, "かない"], [/ません/g, "ない"],
     [/な(かった|くて|くなった|くなる)/g, "ない"], [/んない/g, "らない"],
     [/([らかえれけせきし])ん(?=$|[ 、。?？!]|で)/g, "$1ない"],
+    [/(のは|って|は)?(なぜ|どうして|なんで)(ですか|だろう|でしょうか|なの)?/g, " "], // why is not a word of the book
     [/し(て|されて?)(い|くれ)?ない/g, "しない"], [/て(い|くれ)?ない/g, "ない"],
   ];
   // 作り is looked for as 作る, too: one row of the syllables, and how it changes.
@@ -42,10 +43,10 @@ const SearchQuery = (() => {
   // The same in text as the pages write it.
   const written = (word) => bounded(word, [...unspaced(word)].map(escape).join("[ _・-]?"));
 
-  // How a name is typed, without spaces: ルナーランダー is ルナランダー, 重みの保存 重み保存.
+  // How a name is typed, without spaces: ルナーランダー is ルナランダー, 重みの保存 重み 保存.
   const writings = (name) => {
     const key = unspaced(name);
-    return key.length > 3 ? [key, key.replaceAll("ー", ""), key.replaceAll("の", "")] : [key];
+    return key.length > 3 ? [key, key.replaceAll("ー", ""), key.replace(/(?<=.)[のをが](?=.)/g, "")] : [key];
   };
 
   // A reader of queries, who knows the flat text of the book and the lists of names for one thing.
