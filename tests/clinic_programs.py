@@ -502,6 +502,11 @@ def random_first(self, state):
     return int(self.rng.integers(2)) if self.t < 1_000 else Mine.get_action(self, state)
 
 
+def play_synced(env, agent, **options):
+    agent.sync_qnet()
+    play(env, agent, **options)
+
+
 def rewarded(reward):
     """A loop that passes on another reward."""
     return looped(UPDATE, UPDATE.replace("reward", reward))
@@ -615,12 +620,16 @@ RIGHT = {
     "eight steps": mine(NSteps, loop=play_n, n=8),
     "option n_steps=20": stable(n_steps=20),
     "sync every episode": mine(sync_interval=1),
+    "sync at the start of episodes": mine(loop=play_synced, sync_interval=None),
     "sync every 300 episodes": mine(sync_interval=300),
     "half the reward": rewarded("reward / 2"),
     "reward less 1": rewarded("reward - 1"),
     "0 at the end": rewarded("(0.0 if terminated else reward)"),
     "-10 added at the end": rewarded("(reward - 10 * terminated)"),
     "-1 at the end, else 0.1": rewarded("(-1.0 if terminated else 0.1)"),
+    "reward of the state alone": rewarded(
+        "(0.5 - abs(float(next_state[0])) - abs(float(next_state[-1])))"
+    ),
     "less the distance": rewarded("(reward - abs(float(next_state[0])))"),
     "half the reward in update": rewards(lambda reward, done: reward / 2),
     "reward less 1 in update": rewards(lambda reward, done: reward - 1),
@@ -681,6 +690,11 @@ def doubles(choosing, state, valuing):
         f"best = self.{choosing}({state}).data.argmax(axis=1)\n"
         f"        qs = self.{valuing}(",
     )
+
+
+def online_of_eight(self, next_state):
+    with no_grad():
+        return self.gamma**7 * self.qnet(next_state).data.max(axis=1)
 
 
 THREE = {"sizes": (4, 64, 64, 3)}
@@ -823,6 +837,10 @@ WRONG = {
         *("probe_delayed", "reselected"),
     ),
     # n steps
+    "online network for eight steps": (
+        mine(NSteps, loop=play_n, n=8, next_value=online_of_eight),
+        *("td_targets", "which_network"),
+    ),
     "gamma once for three steps": (
         lined("next_value", "self.gamma ** (self.n - 1) * ", "", NSteps, loop=play_n),
         *("td_targets", "gamma"),
@@ -927,6 +945,18 @@ WRONG = {
             type("Sum", (Mine,), {"sum": 0.0}),
         ),
         *("loop", "reward_changed"),
+    ),
+    "online network, half the reward": (
+        looped(
+            UPDATE,
+            UPDATE.replace("reward", "reward / 2"),
+            type(
+                "Online",
+                (Mine,),
+                {"next_value": with_line(Mine.next_value, "qnet_target", "qnet")},
+            ),
+        ),
+        *("td_targets", "which_network"),
     ),
     "reward of the step before": (
         looped(

@@ -25,7 +25,7 @@ from rlbook_helpers.beyond.convolution import ConvolutionQNet
 from rlbook_helpers.beyond.layer_norm import NormalizedQNet
 from rlbook_helpers.clinic.case import FIRST_UPDATE, MOST_INTERVAL, PATIENCE, Case
 from rlbook_helpers.clinic.examinations import EXAMINATIONS
-from rlbook_helpers.clinic.examinations.updates import MOST_N
+from rlbook_helpers.clinic.examinations.updates import MOST_WINDOW
 from rlbook_helpers.clinic.judge import HEALTHY
 from rlbook_helpers.clinic.motion import MOST_UPDATES
 from rlbook_helpers.clinic.patients import PATIENTS
@@ -339,7 +339,7 @@ def names(chapter: str) -> dict:
     taken = {"EXAMINATIONS": EXAMINATIONS, "PATIENTS": PATIENTS}
     taken |= {"GAMMA": GAMMA, "PATIENCE": PATIENCE, "MOST_UPDATES": MOST_UPDATES}
     taken |= {"FIRST_UPDATE": FIRST_UPDATE, "MOST_INTERVAL": MOST_INTERVAL}
-    taken |= {"MOST_N": MOST_N, "walked": len(Case(HEALTHY).walk[1].seeds)}
+    taken |= {"MOST_WINDOW": MOST_WINDOW, "walked": len(Case(HEALTHY).walk[1].seeds)}
     taken |= {"breakout": breakout, "NormalizedQNet": NormalizedQNet}
     taken |= {"ConvolutionQNet": ConvolutionQNet}
     taken |= {"end": end, "follow": follow, "rewind": rewind}

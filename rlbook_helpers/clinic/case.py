@@ -16,6 +16,7 @@ from rlbook_helpers.clinic.program import (
     Program,
     Undecided,
     mismatch,
+    new_agent,
     play_episode,
 )
 from rlbook_helpers.clinic.strangers import Strangers, comparable
@@ -25,7 +26,7 @@ FIRST_UPDATE = 3_000  # 学びはじめるのを待つステップ数
 PATIENCE = 800  # これだけ学んでも近づかなければ、あきらめます
 WIDEST = 64  # 状態の次元を探す範囲
 MOST_INTERVAL = MOST_UPDATES // 6  # 廊下のいちばん長いエピソードは 6 ステップです
-MOST_WINDOW = 64  # まとめる歩数を探す範囲
+LONGEST = 64  # まとめる歩数を探す範囲
 TOLERANCE = 0.25  # 覚えた価値と、正しい価値との差
 INTERVAL = re.compile("sync|target|copy|interval|freq|every", re.I)  # 間隔らしい名前
 P = TypeVar("P", bound=probes.Probe)
@@ -196,10 +197,38 @@ class Case:
         return agent, env
 
     @functools.cached_property
+    def shaping(self) -> str:
+        """ループが、わざとらしい決まりで報酬を作りかえているなら、どう作りかえているか。そうでなければ空です。"""
+        with contextlib.suppress(probes.LoopError):
+            agent, env = self.walk
+            found = Strangers(*comparable(agent.seen, env.transitions))
+            return found.rule() or self._state_shaping(found)
+        return ""
+
+    def _state_shaping(self, found: Strangers) -> str:
+        """報酬に足しているものが、遷移だけで決まるか。違うエージェントで、ほかのエピソードのあとに、同じ遷移をもう一度起こします。"""
+        if not found.varies():
+            return ""
+        added: list[list[float]] = []
+        for seed in (self.seed, self.seed + 1):
+            agent = Watched(new_agent(self.program, seed), lambda state: 0)
+            if added:  # ほかのエピソードのあとでも、同じか
+                other = self.probe(probes.Ledger, rest=0)
+                play_episode(self.program, other, agent, None)
+            env, before = self.probe(probes.Ledger, rest=0), len(agent.seen)
+            env.reset(seed=self.seed)
+            play_episode(self.program, env, agent, None)
+            pairs = zip(agent.seen[before:], env.transitions)
+            added.append([ours[2] - true[2] for ours, true in pairs])
+        first, second = map(np.array, added)
+        same = len(first) == len(second) and np.allclose(first, second, atol=1e-4)
+        return "報酬を、状態などによって" if same else ""
+
+    @functools.cached_property
     def window(self) -> int:
         """続いた遷移をいくつ渡すと、バッファに入りはじめるか。n 歩の収益なら、n です。わからなければ 1 です。"""
-        agent, states = self.fresh().agent, self.panel(MOST_WINDOW + 1)
-        for n in range(1, MOST_WINDOW + 1):
+        agent, states = self.fresh().agent, self.panel(LONGEST + 1)
+        for n in range(1, LONGEST + 1):
             agent.update(states[n - 1].copy(), 0, 0.5, states[n].copy(), False)
             if stored(agent):
                 return n
@@ -224,37 +253,36 @@ class Case:
     def learned(self, reward: float, goal: float) -> float:
         """いつも reward をもらう環境で、goal に近づくまで学んだあとの価値。先の価値が混ざらないように、γ を 0 にします。"""
         subject, env = Subject(self, 0.0), self.probe(probes.Constant)
-        env.prize, env.only = reward, 0  # ほかの行動からの影響を受けません
+        env.prize = reward
         state = env.observe(0.5, 0.5)
         self.teach(subject, env, lambda: abs(subject.values(state)[0] - goal), 0.2)
         return float(subject.values(state)[0])
 
     @functools.cached_property
-    def is_shaped(self) -> bool:
-        """ループの渡す報酬か、バッファに覚えた報酬が、わざとらしい決まりで作りかえられているか。"""
-        try:
-            agent, env = self.walk
-        except probes.LoopError:
-            return False
-        pairs = [(agent.seen, env.transitions)]
+    def stores_other_rewards(self) -> bool:
+        """update が、わざとらしい決まりで報酬を作りかえて覚えるか。"""
         with contextlib.suppress(Exception):  # バッファは、見つからないことがあります
+            agent, _ = self.walk
             _, draw = find_buffer(agent.agent)
-            pairs.append(([t for _ in range(10) for t in drawn(draw)], agent.seen))
-        return any(Strangers(*comparable(*pair)).shaping() for pair in pairs)
+            rows = [t for _ in range(10) for t in drawn(draw)]
+            return bool(Strangers(*comparable(rows, agent.seen)).rule())
+        return False
 
     @functools.cached_property
     def makes_rewards(self) -> bool:
-        """update が、渡した報酬の代わりに、決まった報酬や、何倍かしたりずらしたりした報酬から学ぶか。"""
+        """渡した報酬の代わりに、決まった報酬や、何倍かした報酬から学ぶか。"""
+        if self.stores_other_rewards:
+            return True
         plus, minus = self.learned(1, -1), self.learned(-1, -1)
         if abs(plus - 1) < 0.2 and abs(self.learned(0.3, 1) - 1) < 0.2:
             return True  # 報酬を、それまでの報酬の大きさで割っています
-        scale, shift = (plus - minus) / 2, (plus + minus) / 2
-        if abs(shift) < 0.05 * abs(scale):
-            return 0.003 < scale < 0.8 or scale > 1.5
-        if abs(scale - 1) < 0.1:
-            return abs(shift) > 0.2
-        # 同じ入力から、出力の和を決める softmax では、0 から 1 までです
-        return abs(scale) < 0.1 and not -0.3 <= plus <= 1.2
+        scale, actions = (plus - minus) / 2, self.shape[1]
+        if abs(plus + minus) < 0.1 * abs(scale):
+            # 選ばなかった行動を 0 に近づけるまちがいでも、A 分の 1 になります
+            pulled = abs(scale * actions - 1) <= 0.15
+            return not pulled and (0.003 < scale < 0.4 or scale > 1.5)
+        # 同じ入力から、出力の和を決める softmax では、負になりません
+        return abs(plus - minus) < 0.2 and plus < -0.3
 
     @functools.cached_property
     def clips_rewards(self) -> bool:
@@ -274,19 +302,28 @@ class Case:
             raise mismatch(
                 f"同期の間隔 ({long[0]}) が長すぎるようです。{MOST_UPDATES:,} より短くすると、調べられます。"
             )
-        if (self.program.sync_interval or 0) > MOST_INTERVAL:
+        interval = self.program.sync_interval or 0
+        # 六歩の環境で待てなくても、一歩の環境では、同期を見たはずです
+        if interval > MOST_UPDATES or (
+            interval > MOST_INTERVAL and self.motion and self.motion.late()
+        ):
             raise mismatch(
                 f"同期の間隔 (sync_interval) が長すぎるようです。{MOST_INTERVAL:,} エピソードより短くすると、調べられます。"
             )
 
-    def needs_rewards(self, *, beyond: bool = False) -> None:
+    def needs_rewards(self, *, beyond: bool = False, loop: bool = True) -> None:
         """渡した報酬から学ぶことを確かめます。beyond なら、1 より大きな報酬からも学ぶかを確かめます。
+
+        loop が False なら、ループを通らない検査なので、ループが報酬を作りかえていてもかまいません。
 
         例外:
             Undecided: ループか update が、状態か報酬を作りかえている。
         """
-        self.needs_synchronization()
-        if self.is_shaped or self.makes_rewards or (beyond and self.clips_rewards):
+        if loop:
+            self.needs_synchronization()
+        # ループが作りかえるなら、学んだ価値からは、update も作りかえるかどうかはわかりません
+        made = self.stores_other_rewards if self.shaping else self.makes_rewards
+        if (loop and self.shaping) or made or (beyond and self.clips_rewards):
             raise mismatch(
                 "状態か報酬を作りかえて学んでいるので、価値を暗算できません。作りかえるのをやめて、もう一度調べてください。"
                 "わざと作りかえているなら、それ自体は誤りではありません。"

@@ -25,7 +25,8 @@ def find_buffer(agent) -> tuple[Any, Callable]:
             if callable(draw) and hasattr(buffer, "__len__"):
                 return buffer, draw
     for x in found:
-        if isinstance(x, (list, deque)) and x and isinstance(x[0], (list, tuple)):
+        rows = x if isinstance(x, (list, deque)) else ()
+        if rows and isinstance(rows[0], (list, tuple)) and len(rows[0]) > 4:
             return x, functools.partial(list, x)
     raise Undecided("get_batch か sample のあるバッファが見つかりません。")
 

@@ -76,8 +76,11 @@ class Motion:
         return all(x is y for x, y in zip(*self.networks()))
 
 
-def watch(case) -> Motion | None:
-    """学習のあいだの動き。ターゲットネットワークが見つからなければ None です。"""
+def watch(case, rest: int = 0) -> Motion | None:
+    """学習のあいだの動き。ターゲットネットワークが見つからなければ None です。
+
+    エピソードごとに同期するものでは、そのあいだにも更新が続くように、rest ステップ延ばして見なおします。
+    """
     subject = Subject(case)
     subject.values(case.panel(1)[0])
     if subject.target is None or not subject.weights(subject.online):
@@ -85,10 +88,8 @@ def watch(case) -> Motion | None:
     motion = Motion(subject)
     if motion.is_same():
         return motion
-    # エピソードごとに同期するなら、そのあいだにも更新が続くように、エピソードを延ばします
-    rest = case.rest or 9 // (case.program.sync_interval or 10)
     state_size, action_size = case.shape
-    env = probes.Observed(state_size, action_size, rest)
+    env = probes.Observed(state_size, action_size, rest or case.rest or 0)
     agent = Watched(subject.agent, after=lambda: motion.look(inside=True))
     episode = 0
     while motion.calls < MOST_UPDATES and len(env.transitions) < (
@@ -100,4 +101,6 @@ def watch(case) -> Motion | None:
         waiting = 400 if motion.shares else 60
         if motion.calls > waiting and (motion.shares or motion.late()):
             break
+    if not env.rest and len(motion.copies) > 0.9 * motion.learned:
+        return watch(case, rest=9)
     return motion

@@ -103,15 +103,10 @@ class Constant(Probe):
 
     question = "報酬を覚えられるか"
     prize = 1.0
-    only: int | None = None
 
     def reward(self, action):
         """いつも prize。"""
         return self.prize
-
-    def best(self):
-        """only。None なら、無作為です。"""
-        return self.only
 
 
 class Observed(Probe):
@@ -307,6 +302,8 @@ class Ledger(Probe):
     """
 
     question = "遷移を正しく渡すか"
+    # 前の報酬、報酬の和、ステップの番号、切りすてた数の、どの一次式にもなりません
+    rewards = (1.5, 4.25, 2.75, 5.5, 3.25)
 
     def __init__(self, *args, length: int = 5, **options):
         super().__init__(*args, **options)
@@ -322,5 +319,5 @@ class Ledger(Probe):
         return self.np_random.uniform(-0.9, 0.9, self.state_size).astype(np.float32)
 
     def reward(self, action):
-        """一歩ごとに増える、1.5 から 5.5 までの数。10 歩より長ければ、小さくします。"""
-        return self.unit * (self.t % 5 + 1.5)
+        """一歩ごとに違う、1.5 から 5.5 までの数。10 歩より長ければ、小さくします。"""
+        return self.unit * self.rewards[self.t % 5]

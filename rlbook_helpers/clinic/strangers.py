@@ -25,6 +25,7 @@ class Strangers:
         rows: その遷移。
         parts: いちばん多い、違う項目の組。
         rewards: どれも報酬だけが違うなら、(本当の報酬と終端か、渡された報酬) の組。そうでなければ空です。
+        same: そのときの、違わない遷移の、(報酬、終端か) の組。
     """
 
     def __init__(self, rows: list[tuple], true: list[tuple]):
@@ -34,9 +35,10 @@ class Strangers:
         pairs = [(t, *_nearest(key, keys)) for t, key in strange[:200]]
         counts = Counter(parts for _, _, parts in pairs)
         self.parts = counts.most_common(1)[0][0] if counts else ()
-        self.rewards = set()
+        self.rewards, self.same = set(), set()
         if set(counts) == {("報酬",)}:
             self.rewards = {((near[2], near[4]), t[2]) for t, near, _ in pairs}
+            self.same = {(key[2], key[4]) for key in keys_of(rows) if key in keys}
 
     def is_rule(self) -> bool:
         """報酬が、いつも同じ決まりで作りかえられているか。割る数が少しずつ変わるだけでもかまいません。"""
@@ -45,31 +47,38 @@ class Strangers:
         pairs = np.array([(true, ours) for (true, _), ours in self.rewards])
         return bool(np.corrcoef(pairs.T)[0, 1] > 0.9)
 
-    def shaping(self) -> str:
-        """わざとらしい決まりで報酬を作りかえているなら、どう作りかえているか。そうでなければ空です。
-
-        まちがいの多くは、報酬を、前の報酬や報酬の和など、ほかの報酬から作ります。そのどれでもない決まりだけです。
-        """
-        going = {(true, ours) for (true, end), ours in self.rewards if not end}
-        ends = {ours for (_, end), ours in self.rewards if end}
-        if not going:
-            return f"終端の報酬を {ends.pop():g} に" if len(ends) == 1 else ""
+    def rule(self) -> str:
+        """報酬を、環境の報酬と終端かどうかだけから作りかえているなら、どう作りかえているか。そうでなければ空です。"""
+        pairs = self.rewards | {(key, key[0]) for key in self.same}
+        going = {(true, ours) for (true, end), ours in pairs if not end}
+        ends = {ours for (_, end), ours in pairs if end}
         constants = {ours for _, ours in going}
-        if len(constants) == len(ends) == 1 and constants != ends:
-            return f"報酬を、終端で {ends.pop():g}、ほかで {constants.pop():g} に"
-        pairs = np.array([(true, ours) for (true, _), ours in self.rewards])
-        true, ours = (pairs if len(ends) > 1 else np.array([*going])).T
-        if len({*true}) < 3:
+        if not self.rewards or len(ends) > 1 or len(going) < 3:
             return ""
+        if all(true == ours for true, ours in going):
+            return f"終端の報酬を {ends.pop():g} に" if ends else ""
+        if len(constants) == 1:
+            both = ends | constants
+            total = sum({true for (true, _), _ in pairs})
+            if len(both) < 2 or both in ({0.0, 1.0}, {0.0, total}):
+                return ""  # 終端かどうか、または報酬の和
+            return f"報酬を、終端で {ends.pop():g}、ほかで {constants.pop():g} に"
+        true, ours = np.array([*going]).T
         slope, shift = np.polyfit(true, ours, 1)
-        if slope > 1e-6 and np.allclose(slope * true + shift, ours, atol=2e-3):
-            return f"報酬を、{slope:.3g} 倍して {shift:.3g} を足したものに"
-        # ほかの報酬から作ったものなら、差は、環境の報酬と同じ 0.5 の刻みに乗ります
-        steps = 2 * (ours - true)
-        free = np.abs(steps - np.round(steps)) > 0.01
-        if free.mean() > 0.8 and np.corrcoef(true, ours)[0, 1] > 0.8:
-            return "報酬を、状態などによって"
-        return ""
+        if slope < 1e-6 or not np.allclose(slope * true + shift, ours, atol=2e-3):
+            return ""
+        times = "" if abs(slope - 1) < 1e-3 else f" {slope:.3g} 倍して"
+        plus = "" if abs(shift) < 1e-3 else f" {shift:.3g} を足して"
+        return f"報酬を{times}{plus}"
+
+    def varies(self) -> bool:
+        """同じ報酬から、違う報酬を作っているか。環境の報酬がわずかしか残らないなら、作る報酬は、さまざまでなければなりません。"""
+        pairs = self.rewards | {(key, key[0]) for key in self.same}
+        if len(pairs) == len(dict(pairs)):
+            return False
+        true, ours = np.array([(true, ours) for (true, _), ours in pairs]).T
+        slope, _ = np.polyfit(true, ours, 1)
+        return bool(0.5 < slope < 1.5) or len({*np.round(ours, 3)}) > 9
 
 
 def _nearest(ours: tuple, keys) -> tuple[tuple, tuple[str, ...]]:

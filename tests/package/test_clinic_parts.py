@@ -28,6 +28,7 @@ from clinic_programs import (
     play,
     preset,
     renamed,
+    rewarded,
     shared_trunk,
 )
 from rlbook_helpers import DQNAgent, ReplayBuffer
@@ -145,7 +146,7 @@ def test_ledger_keeps_what_happened_whatever_becomes_of_its_arrays():
             kept = state.copy()
             state[:] = 9
             state, reward, terminated, truncated, _ = env.step(t % 2)
-            assert reward == t % 5 + 1.5
+            assert reward == env.rewards[t % 5]
             rows.append((*kept, t % 2, reward, *state, terminated))
         ends.append((terminated, truncated))
     found = [(*s, a, r, *n, d) for s, a, r, n, d in env.transitions]
@@ -639,30 +640,50 @@ def test_rewards_by_rule_are_told_from_random_ones():
     assert not is_rule(lambda k, r: 50.0 + k, 2 * TRUE)
 
 
-GOING = [(STATES[k], 0, k % 5 + 1.5, STATES[k + 1], k == 4) for k in range(10)]
+REWARDS = probes.Ledger.rewards
+GOING = [(STATES[k], 0, REWARDS[k % 5], STATES[k + 1], k == 4) for k in range(10)]
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda r, s, d: r / 2, "0.5 倍"),
-        (lambda r, s, d: r - 1, "-1 を足した"),
-        (lambda r, s, d: 0.0 if d else r, "終端の報酬を 0 に"),
-        (lambda r, s, d: -1.0 if d else 0.1, "終端で -1、ほかで 0.1"),
-        (lambda r, s, d: -1.0 if d else r / 2, "0.5 倍"),
-        (lambda r, s, d: r - 0.37 * s[0], "状態"),
-        (lambda r, s, d: r, ""),
-        (lambda r, s, d: 1.0, ""),  # clipped, or forgotten
-        (lambda r, s, d: -r, ""),
-        (lambda r, s, d: (r - 0.5) * (r + 1.5) / 2, ""),  # their sum so far
-        (lambda r, s, d: r - 1 if r > 1.5 else 5.5, ""),  # of the step before
-        (lambda r, s, d: s[0], ""),
+        (lambda r, k, d: r / 2, "報酬を 0.5 倍して"),
+        (lambda r, k, d: r - 1, "報酬を -1 を足して"),
+        (lambda r, k, d: 0.0 if d else r, "終端の報酬を 0 に"),
+        (lambda r, k, d: -1.0 if d else 0.1, "終端で -1、ほかで 0.1"),
+        (lambda r, k, d: -1.0 if d else r / 2, "0.5 倍"),
+        (lambda r, k, d: r, ""),
+        (lambda r, k, d: 1.0, ""),  # clipped, or forgotten
+        (lambda r, k, d: -r, ""),
+        (lambda r, k, d: float(int(r)), ""),
+        (lambda r, k, d: float(d), ""),
+        (lambda r, k, d: float(k % 5), ""),
+        (lambda r, k, d: REWARDS[(k - 1) % 5], ""),
+        (lambda r, k, d: sum(REWARDS[: k % 5 + 1]), ""),
+        (lambda r, k, d: sum(REWARDS) if d else 0.0, ""),
+        (lambda r, k, d: 0.9 ** (k % 5) * r, ""),
+        (lambda r, k, d: r - 1 if k % 2 else r, ""),  # not always
     ],
 )
 def test_shaped_rewards_are_told_from_wrong_ones(change, told):
-    rows = [(s, a, float(change(r, n, d)), n, d) for s, a, r, n, d in GOING]
-    shaping = Strangers(rows, GOING).shaping()
-    assert told in shaping and bool(told) == bool(shaping)
+    rows = [
+        (s, a, float(change(r, k, d)), n, d) for k, (s, a, r, n, d) in enumerate(GOING)
+    ]
+    rule = Strangers(rows, GOING).rule()
+    assert told in rule and bool(told) == bool(rule)
+
+
+@pytest.mark.parametrize(
+    ("reward", "shaped"),
+    [
+        ("(1 - abs(float(next_state[0])))", True),  # of the state alone
+        ("(reward - 0.1 * action)", True),
+        ("(reward + float(agent.qnet(state[np.newaxis]).data.max()))", False),
+        ("(reward + 0.01 * agent.t)", False),  # of when it happens
+    ],
+)
+def test_rewards_of_the_transition_alone_are_shaped_on_purpose(reward, shaped):
+    assert bool(Case(rewarded(reward)).shaping) == shaped
 
 
 BATCH = [np.array(column) for column in zip(*TRUE[:4])]

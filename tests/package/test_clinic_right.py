@@ -24,7 +24,6 @@ UNDECIDED = {
     },
     "start at 10000": {"pace", "evaluation", "actions", "synchronization", *VALUES},
     "sync every 10000": {"synchronization", *VALUES},
-    "eight steps": {"td_targets"},
     "option n_steps=20": {"td_targets"},
     **{
         name: {"loop", "buffer", *VALUES}

@@ -924,7 +924,7 @@ def test_game_is_played_as_in_python(game):
     limit = game.tab.evaluate("[breakout.maxSteps, breakout.slip]")
     assert limit == [Breakout().max_steps, SLIP]
     starts = compute(
-        game.tab, "() => Array.from({ length: 4000 }, () => breakout.reset())"
+        game.tab, "() => Array.from({ length: 8000 }, () => breakout.reset())"
     )
     kinds = {(b["x"], b["y"], b["dx"], b["paddle"]) for b in starts}
     assert len(kinds) == 8 * 3 * 2 * 8

@@ -44,7 +44,7 @@ def loop(case: Case) -> Finding:
         f"{len(agent.seen)} 個のうち {len(strangers.rows)} 個が、起きたことと違います"
     )
     if strangers.rows:
-        if how := strangers.shaping():
+        if how := case.shaping:
             raise mismatch(
                 f"ループが、{how}作りかえています。わざとなら、これは誤りではありません。"
             )
@@ -147,7 +147,7 @@ def buffer(case: Case) -> Finding:
             "ミニバッチが、いつも続いた遷移です。無作為に取り出していますか。",
             "consecutive",
         )
-    if not listed and (problem := _overfull(case)):
+    if not listed and n == 1 and (problem := _overfull(case)):
         return ill(problem, "buffer_place")
     many = f" ({n} 歩ぶんまとめています)" if n > 1 else ""
     return healthy(f"{text}{many}。")

@@ -19,7 +19,8 @@ WIDTH = 0.005  # その報酬の、手計算との違いの限り
 FAR = 5.0  # 数回の更新では届かない目標までの差
 LATE_START = 60_000  # 学びはじめるのを、これだけは待ちます
 LENGTH = 47  # 学ぶ間隔と重ならないように、素数にします
-MOST_N = 5  # 遷移を何歩ぶんまでまとめてよいか
+MOST_N = 5  # 何歩ぶんまとめているかがわからないときに、試す歩数
+MOST_WINDOW = 10  # わかるときに、手計算を試す歩数
 
 
 def updated(
@@ -161,10 +162,11 @@ def td_targets(case: Case) -> Finding:
     subject = case.subject()
     if not isinstance(getattr(subject.agent, "gamma", None), (int, float)):
         raise Undecided("エージェントに gamma がないので、手で計算できません。")
-    if case.window > MOST_N:
+    if case.window > MOST_WINDOW:
         raise mismatch(
-            f"遷移を {case.window} 歩ぶんまとめているようです。手計算は {MOST_N} 歩まで試します。"
+            f"遷移を {case.window} 歩ぶんまとめているようです。手計算は {MOST_WINDOW} 歩まで試します。"
         )
+    lengths = {*range(1, MOST_N + 1), case.window}
     gammas = [gamma for gamma in case.gammas[:2] if gamma]
     agreed: set | None = None  # どの状態でも合った、まとめる歩数と、価値の求め方
     for k, state in enumerate(case.panel(3)):
@@ -180,7 +182,7 @@ def td_targets(case: Case) -> Finding:
             )
         if not abs(found - q) < WIDTH:
             needs_plain_update(case, (state, action, 0.5, state.copy(), True))
-            case.needs_rewards(beyond=True)
+            case.needs_rewards(beyond=True, loop=False)
             return ill(
                 f"終端の遷移の TD ターゲットが、報酬と違います (報酬が {q:.2f} の所で、価値の動く向きが変わるはずです)。",
                 *("mask", "other_actions", "reward_changed"),
@@ -189,7 +191,8 @@ def td_targets(case: Case) -> Finding:
         target = disturb(fresh, state, sign)
         q, rules = fresh.values(state)[action], candidates(fresh, state)
         # 合いそうな報酬: はじめは 3 歩まで、次からは、前の状態で合ったもの
-        likely = agreed or itertools.product(range(1, 4), [case.gamma], rules)
+        first_tried = dict.fromkeys((case.window, 1, 2, 3))
+        likely = agreed or itertools.product(first_tried, [case.gamma], rules)
         guesses = [
             (q - gamma**n * rules[rule][0]) / sum(gamma**i for i in range(n))
             for n, gamma, rule in likely
@@ -199,19 +202,19 @@ def td_targets(case: Case) -> Finding:
 
         def fits(n, gamma, low, high=None, q=q, turned=turned):
             value = (q - sum(gamma**i for i in range(n)) * turned) / gamma**n
-            width = n * WIDTH / gamma**n
+            width = sum(gamma**i for i in range(n)) * WIDTH / gamma**n
             return low - width < value < (low if high is None else high) + width
 
         fitting = {
             (n, gamma, rule)
-            for n, gamma in itertools.product(range(1, MOST_N + 1), gammas)
+            for n, gamma in itertools.product(lengths, gammas)
             for rule, bounds in rules.items()
             if fits(n, gamma, *bounds)
         }
         agreed = fitting if agreed is None else agreed & fitting
         if not agreed:
             needs_plain_update(case, (state, action, 0.5, state.copy(), True))
-            case.needs_rewards(beyond=True)
+            case.needs_rewards(beyond=True, loop=False)
             names = ["which_network", "max_axis", "gamma"]
             if fits(1, 1.0, *rules["最大"]):
                 names = ["gamma"]
@@ -255,7 +258,7 @@ def gradient(case: Case) -> Finding:
     text = f"価値の動きの違いは、いちばん大きな動きの {100 * gap:.0f} % です"
     if gap > 0.1:
         needs_plain_update(case, (state, action, 0.5, state.copy(), True))
-        case.needs_rewards(beyond=True)
+        case.needs_rewards(beyond=True, loop=False)
         return ill(
             f"{text} (ほぼ 0 のはずです)。TD ターゲットのほうへも、勾配が流れています。",
             *("gradient_into_target", "mask"),
@@ -308,6 +311,7 @@ def first_step(case: Case) -> Finding:
     ready, first = poised(case, (state, 0, near, state.copy(), True))
     q = ready.values(state)[0]
     if not all(_moves(case, state, q + gap, first) for gap in (1, FAR)):
+        case.needs_rewards(beyond=True, loop=False)
         return ill(
             f"目標との差が大きいと ({FAR:g} まで試しました)、価値が動きません。TD 誤差を切りつめてから、二乗していませんか。",
             "clipped_error",
@@ -317,7 +321,7 @@ def first_step(case: Case) -> Finding:
     text = f"目標との差は、最初の更新の前に 1.00、後に {left:.2f} です"
     if left < 1.5:
         return healthy(text + "。")
-    case.needs_rewards()
+    case.needs_rewards(loop=False)
     return ill(f"{text} (減るはずです)。", "step_size", "other_actions")
 
 
