@@ -52,6 +52,7 @@ def test_ceiling_is_the_landing_and_what_is_left_of_the_score():
 
 @pytest.mark.parametrize(("gamma", "steps"), [(0.9, 200), (0.995, 300)])
 def test_no_return_of_a_real_episode_passes_its_ceiling(gamma, steps):
+    pytest.importorskip("Box2D")
     env, rng = gym.make("LunarLander-v3"), np.random.default_rng(3)
     for episode in range(5):
         state, _ = env.reset(seed=episode)
@@ -72,6 +73,7 @@ def test_ends_are_counted_and_states_near_the_pad_are_averaged():
 
 
 def test_preset_measures_landings_and_trains_as_without():
+    pytest.importorskip("Box2D")
     short = {"steps": 400, "evaluation_episodes": 2, "checkpoint_steps": 200}
     plain = dataclasses.replace(PRESETS["lander"], **short)
     preset = preset_of(vars(plain) | {"landing": True})
