@@ -121,8 +121,9 @@ def names_of(
 ) -> list[list[str]]:
     """Lists of names for one thing, the book's own first.
 
-    What the code of the pages defines, the terms of the glossary, the words that it advises against, the symbols and the code of what the
-    tables of symbols call just by a term (but no single Latin letter), and the given words.
+    What the code of the pages defines, the terms of the glossary, the words that it advises against, the
+    symbols and the code of what the tables of symbols call just by a term (but no single Latin letter),
+    and the given words.
     """
     terms = map(plain, articles[GLOSSARY].select("dl.glossary dt"))
     defined = (x for page in pages for s in page["sections"] for x in s["defines"])

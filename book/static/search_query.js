@@ -8,8 +8,8 @@ const SearchQuery = (() => {
   const OTHER_NAME = 0.85, OTHER_FORM = 0.7;
 
   const SOFT_WORDS = new Set(("違い 差 意味 方法 方 仕方 理由 目安 説明 例 場合 時 関係 何 種類 人 必要 自分 本 用意 急 全然 " +
-    "difference meaning use using python").split(" "));
-  const isSoft = (word) => SOFT_WORDS.has(word) || /^\d$|^error$/.test(word);
+    "difference meaning use using python error").split(" "));
+  const isSoft = (word) => SOFT_WORDS.has(word) || /^\d$/.test(word);
   const ENGLISH = /^(an?|the|is|are|be|to|of|in|on|for|and|or|vs|with|i|my|it|how|what|why|when|do|does|should|can)$/;
   const PARTICLES = /^(から|まで|より|って|とは|では|には|での|との|への|のに|けど|ので|だけ|しか|たい|[のがをはともにでへやなか])+/;
   const EMPTY = new RegExp(`^(${(
@@ -22,7 +22,7 @@ const SearchQuery = (() => {
     [/できま?せん/g, "できない"], [/りません/g, "らない"], [/きません/g, "かない"], [/ません/g, "ない"],
     [/な(かった|くて|くなった|くなる)/g, "ない"], [/んない/g, "らない"],
     [/([らかえれけせきし])ん(?=$|[ 、。?？!]|で)/g, "$1ない"],
-    [/(のは|って|は)?(なぜ|どうして|なんで)(ですか|だろう|でしょうか|なの)?/g, " "], // why is not a word of the book
+    [/(のは|って|は)?(なぜ|どうして|なんで)(ですか|だろう|でしょうか|なの)?/g, " "],
     [/し(て|されて?)(い|くれ)?ない/g, "しない"], [/て(い|くれ)?ない/g, "ない"],
   ];
   // 作り is looked for as 作る, too: one row of the syllables, and how it changes.
@@ -43,7 +43,7 @@ const SearchQuery = (() => {
   // The same in text as the pages write it.
   const written = (word) => bounded(word, [...unspaced(word)].map(escape).join("[ _・-]?"));
 
-  // How a name is typed, without spaces: ルナーランダー is ルナランダー, 重みの保存 重み 保存.
+  // How a name is typed, without spaces: ルナーランダー is ルナランダー, 重みの保存 is 重み 保存.
   const writings = (name) => {
     const key = unspaced(name);
     return key.length > 3 ? [key, key.replaceAll("ー", ""), key.replace(/(?<=.)[のをが](?=.)/g, "")] : [key];

@@ -128,11 +128,11 @@ class Case:
         割引率を 0.8 に替えて学ばせます。替えると計算がそろわないエージェント (γ の累乗を先に求めておくものなど)
         のために、合わなければ、替えずにもう一度、細かく比べます。
         """
-        found = self._walk(GAMMA, self.gammas, 0.12)
+        found = self._taught(GAMMA, self.gammas, 0.12)
         if found.fits or len(self.gammas) != 2:
             return found
         own = self.gammas[1]
-        again = self._walk(None, [own], min(0.12, 0.25 * (1 - own**5)))
+        again = self._taught(None, [own], min(0.12, 0.25 * (1 - own**5)))
         return again if again.fits else found
 
     @property
@@ -140,7 +140,7 @@ class Case:
         """subject のエージェントの、正しい価値を決める割引率。"""
         return self.gammas[1] if self.corridor.gamma is None else GAMMA
 
-    def _walk(self, gamma, gammas, tolerance: float) -> Corridor:
+    def _taught(self, gamma, gammas, tolerance: float) -> Corridor:
         subject, env = Subject(self, gamma), self.probe(probes.Delayed)
         error = self.teach(
             subject, env, lambda: min(subject.errors(env, g) for g in gammas), tolerance
